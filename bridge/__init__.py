@@ -1,0 +1,1 @@
+"""The customer side of smsbridge, and the process that holds both together."""

@@ -1,0 +1,1 @@
+"""From durable records to answered HTTP requests."""

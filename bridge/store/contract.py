@@ -1,0 +1,456 @@
+"""The store contract: what every engine promises, and the exam in ``tests/store_exam`` asks.
+
+Engines are plain synchronous classes. All calls may be made from any thread; writes of one
+engine object are serialised by it, reads don't wait for writes. :mod:`bridge.store.threaded`
+runs them off the event loop.
+
+Theory
+------
+*Record.* One transaction stores a batch of arrivals, each with all that follows from it: a
+message with its events and their deliveries, or a fragment, or something quarantined. When the
+call returns the batch is committed and synced to disk; when it raises, nothing of it is stored,
+except that :class:`~bridge.errors.StoreUnavailable` with ``in_doubt`` says that nobody knows.
+
+*Repeats.* Every stored arrival keeps its link, place and fingerprint. :meth:`Store.doubt` makes
+some of them *doubtful*; a doubtful one absorbs exactly one equal arrival of its account until
+its time is up, decided inside the recording transaction.
+
+*Sets.* A fragment joins the open set of its key, unless its slot is taken by other octets: then
+it opens a new one. :meth:`Store.complete` joins what has become whole in a transaction of its
+own and leaves a tombstone that absorbs late repeats; it does nothing for sets that aren't whole,
+so it may be called twice, or after a crash for all sets.
+
+*Lanes.* A delivery process leases whole lanes and reads what is due in them; the only write a
+delivery costs is its settling, which carries the lease's fencing token.
+
+*Live configuration.* Numbered revisions; :meth:`Store.apply` makes one from the difference to
+what the same source declared before.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from bridge.model import Attempt, Live
+from smsc.message import Fragment, Millis
+from smsc.status import LinkStatus
+
+
+class ArrivalKey(Struct, frozen=True, gc=False):
+    """What makes an arrival recognisable."""
+
+    account: str
+    link: str
+    place: int
+    fingerprint: bytes
+    """32 octets."""
+    received_at: Millis
+
+
+class DeliveryRecord(Struct, frozen=True, gc=False):
+    """One event for one endpoint, due at once."""
+
+    endpoint: str
+    lane: str
+
+
+class EventRecord(Struct, frozen=True):
+    """What happened, as customers see it."""
+
+    id: str
+    """``evt_…``."""
+    type: str
+    tenant: str
+    body: bytes
+    """Canonical bytes, UTF-8 JSON: stored once, sent identically each time."""
+    created_at: Millis
+    deliveries: tuple[DeliveryRecord, ...] = ()
+
+
+class MessageRecord(Struct, frozen=True, kw_only=True):
+    """A message (or receipt) with everything that follows from it."""
+
+    id: str
+    """``msg_…``."""
+    kind: Literal["message", "receipt"] = "message"
+    key: ArrivalKey
+    carrier: str
+    tenant: str
+    number: str | None
+    """The configured number it matched; None: unrouted."""
+    source: str
+    destination: str
+    encoding: str
+    total: int = 1
+    complete: bool = True
+    raw: bytes
+    """The arrival as msgspec JSON: octets and coding kept so that it can be read again."""
+    events: tuple[EventRecord, ...]
+    """At least one; with no delivery at all the message is listed as unrouted."""
+    duplicate_of: str | None = None
+    """Id of the message this one may repeat. Set, the repeat check is not made again."""
+
+
+class FragmentRecord(Struct, frozen=True, kw_only=True):
+    """One segment, to be joined with others."""
+
+    id: str
+    """``frg_…``."""
+    key: ArrivalKey
+    set_key: str
+    """What segments of one message share: see :func:`smsc.content.assembly.set_key`."""
+    total: int
+    seq: int
+    digest: bytes
+    """SHA-256 of coding, header and octets: tells a repeated part from another one."""
+    fragment: Fragment
+    expires_at: Millis
+    """When a set opened by this fragment is given up waiting for."""
+
+
+class QuarantineRecord(Struct, frozen=True, kw_only=True):
+    """What could not be read or stored otherwise."""
+
+    id: str
+    """``qtn_…``."""
+    key: ArrivalKey
+    raw: bytes
+    reason: str
+
+
+Record = MessageRecord | FragmentRecord | QuarantineRecord
+
+
+class Recorded(Struct, frozen=True, gc=False):
+    """What became of one record."""
+
+    id: str
+    """Of what is stored now: the record's own, or the earlier one's where it is a repeat."""
+    repeat: Literal["", "absorbed", "answered", "part"] = ""
+    """``absorbed``: repeats one whose answer was never written; nothing new was stored.
+    ``answered``: repeats one whose answer was written; nothing was stored *yet*: the caller
+    records it again with ``duplicate_of``, or drops it.
+    ``part``: a segment its set (or the set's tombstone) already has; nothing new was stored."""
+    set_id: int = 0
+    """For fragments that were stored or are parts of an unfinished set: their set."""
+    whole: bool = False
+    """That set has every segment now, and is to be completed."""
+
+
+class OpenSet(Struct, frozen=True, kw_only=True):
+    """A set as :meth:`Store.complete` and :meth:`Store.expire` hand it to the join."""
+
+    id: int
+    message_id: str | None
+    """Id of the message it was delivered as when it expired before; a late part makes a new
+    event of the same message."""
+    fragments: tuple[Fragment, ...]
+    """Without repeats, by sequence number."""
+    opened_at: Millis
+
+
+Join = Callable[[OpenSet], MessageRecord]
+"""Pure: joins, routes and renders. An exception quarantines that set alone."""
+
+
+class Due(Struct, frozen=True, gc=False):
+    """A delivery whose time has come."""
+
+    id: int
+    lane: str
+    endpoint: str
+    event_id: str
+    event_type: str
+    body: bytes
+    attempts: int
+    """Attempts made so far, manual ones included."""
+    step: int
+    """Steps of the schedule spent so far."""
+    due_at: Millis
+    created_at: Millis
+
+
+class Settlement(Struct, frozen=True, kw_only=True):
+    """What became of one delivery after an attempt."""
+
+    delivery: int
+    attempt: Attempt
+    state: Literal["delivered", "pending", "dead"]
+    due_at: Millis = 0
+    """For ``pending``: when to try again."""
+    step: int = 0
+    """For ``pending``: steps of the schedule spent."""
+    reason: str = ""
+    """For ``dead``: why, in words."""
+
+
+class Lease(Struct, frozen=True):
+    """The right to send from a lane."""
+
+    lane: str
+    token: int
+    """Fencing token: grows with every change of owner."""
+    until: Millis
+    """By the store's clock."""
+
+
+class ProcessStatus(Struct, frozen=True, kw_only=True):
+    """One process of the gateway, as it tells the store every second."""
+
+    id: str
+    """``prc_…``, new at every start."""
+    node: str
+    """Host name and boot: processes of one node can see whether each other's pid lives."""
+    pid: int
+    pid_started: float
+    """Start time of the pid, seconds since the epoch: pids are used again."""
+    role: str
+    started_at: Millis
+    seen_at: Millis = 0
+    figures: dict[str, float] = {}
+    """Vital figures by metric name, for ``/metrics`` of the api role."""
+
+
+class Doubt(Struct, frozen=True, kw_only=True):
+    """Which arrivals of a link have become doubtful."""
+
+    link: str
+    account: str
+    since: Millis
+    """Arrivals received before this are not in doubt."""
+    answered_to: int
+    """Places up to this one had their answers written, unless named in :attr:`unanswered`."""
+    unanswered: tuple[int, ...] = ()
+    until: Millis
+    """When it ends."""
+
+
+class MessageRow(Struct, frozen=True, kw_only=True):
+    """A message as lists show it."""
+
+    id: str
+    kind: str
+    received_at: Millis
+    account: str
+    carrier: str
+    tenant: str
+    number: str | None
+    source: str
+    destination: str
+    encoding: str
+    total: int
+    complete: bool
+    duplicate_of: str | None
+    status: Literal["pending", "delivered", "dead", "unrouted"]
+    """The least settled of its deliveries."""
+    event: bytes
+    """Canonical bytes of its (latest) event."""
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """A delivery given up on."""
+
+    id: int
+    endpoint: str
+    event_id: str
+    event_type: str
+    message_id: str
+    died_at: Millis
+    attempts: int
+    reason: str
+    last_status: int | None
+    last_error: str | None
+
+
+class DeliveryRow(Struct, frozen=True, kw_only=True):
+    """A delivery of one message with its attempts."""
+
+    id: int
+    endpoint: str
+    event_id: str
+    state: str
+    due_at: Millis | None
+    attempts: tuple[Attempt, ...]
+
+
+class LiveObject(Struct, frozen=True):
+    """One thing of the live configuration."""
+
+    kind: Literal["account", "tenant", "number", "route", "endpoint"]
+    name: str
+    json: bytes
+    """The struct of :mod:`bridge.model` or :mod:`smsc.config`, as msgspec JSON."""
+
+
+class Applied(Struct, frozen=True):
+    """What :meth:`Store.apply` changed, as ``kind name``."""
+
+    revision: int
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+class Store(Protocol):
+    """What every engine does. See the module's theory.
+
+    Every method may raise :class:`~bridge.errors.StoreUnavailable` (nothing was done) and every
+    writing one :class:`~bridge.errors.StoreFull`.
+    """
+
+    def close(self) -> None:
+        """Let go of all connections. Idempotent."""
+        ...
+
+    # -- the carrier side ------------------------------------------------------------------
+
+    def record(self, batch: Sequence[Record]) -> list[Recorded]:
+        """Store a batch in one transaction; durable on return.
+
+        At most 1,000 records. Repeats inside the batch are seen too. Raises
+        :class:`~bridge.errors.BatchRejected` where a row can't be stored: nothing was.
+        """
+        ...
+
+    def complete(self, sets: Sequence[int], join: Join) -> list[str]:
+        """Join each of these sets that is whole and not done; return the message ids.
+
+        One transaction; durable on return. Done sets become tombstones.
+        """
+        ...
+
+    def expire(self, now: Millis, join: Join, limit: int = 100) -> list[str]:
+        """Join at most ``limit`` sets that are whole but not done, or whose time is up.
+
+        Those that are not whole are delivered with their gaps and stay able to take late parts
+        as long again; tombstones past their time are removed.
+        """
+        ...
+
+    def doubt(self, doubts: Sequence[Doubt]) -> int:
+        """Make arrivals doubtful; return how many. Repeating a call changes nothing."""
+        ...
+
+    def doubt_process(self, process: str, now: Millis) -> int:
+        """Do the same for every link of a process that is gone, by the last status of each
+        that :meth:`beat` stored, and forget the process. Releases its leases too."""
+        ...
+
+    # -- the delivery side -----------------------------------------------------------------
+
+    def lease(self, process: str, lanes: Sequence[str], ttl: float) -> list[Lease]:
+        """Take or renew these lanes for ``ttl`` seconds; return those now held.
+
+        A lane somebody else holds is left out. A change of owner raises the token.
+        """
+        ...
+
+    def release(self, process: str, lanes: Sequence[str] | None = None) -> None:
+        """Give lanes back (all for None) so that another may take them at once."""
+        ...
+
+    def due(self, lane: str, now: Millis, limit: int, held: Sequence[int] = ()) -> list[Due]:
+        """Read what is due in a lane, oldest due first, without those in ``held``."""
+        ...
+
+    def next_due(self, lane: str, now: Millis) -> Millis | None:
+        """When the next delivery of the lane after ``now`` is due; None: there is none."""
+        ...
+
+    def settle(self, lane: str, token: int, settlements: Sequence[Settlement]) -> None:
+        """Write outcomes and attempts in one transaction; durable on return.
+
+        Raises :class:`~bridge.errors.StaleLease` if the token is not the lane's current one.
+        """
+        ...
+
+    def bury(self, endpoint: str, reason: str, now: Millis, limit: int = 1_000) -> int:
+        """Make at most ``limit`` pending deliveries of an endpoint dead letters; how many."""
+        ...
+
+    def backlog(self) -> dict[str, int]:
+        """Pending deliveries by endpoint, those of endpoints no longer declared included."""
+        ...
+
+    # -- processes, links, configuration -----------------------------------------------------
+
+    def beat(self, process: ProcessStatus, links: Sequence[LinkStatus], now: Millis) -> None:
+        """Store a process's figures and its links; closed links are kept for a day."""
+        ...
+
+    def leave(self, process: str) -> None:
+        """Forget a process that ended in good order: its links are closed, nothing doubtful."""
+        ...
+
+    def processes(self) -> list[ProcessStatus]:
+        """All that have not left, alive or not."""
+        ...
+
+    def links(self) -> list[LinkStatus]:
+        """Links of all processes, live ones first."""
+        ...
+
+    def apply(self, source: str, objects: Sequence[LiveObject], now: Millis) -> Applied:
+        """Make what ``source`` declares exactly ``objects``; a new revision if that differs.
+
+        Pending deliveries of endpoints that go away become dead letters.
+        """
+        ...
+
+    def live(self, known: int = -1) -> Live | None:
+        """Return the newest revision; None if it is ``known``."""
+        ...
+
+    # -- for people --------------------------------------------------------------------------
+
+    def messages(
+        self,
+        *,
+        limit: int = 50,
+        before: str | None = None,
+        source: str | None = None,
+        destination: str | None = None,
+        status: str | None = None,
+        id: str | None = None,  # noqa: A002  # the field's name
+    ) -> list[MessageRow]:
+        """List messages, newest first; ``before`` is the id a page ended with.
+
+        ``source`` and ``destination`` match whole addresses only, through a keyed hash.
+        """
+        ...
+
+    def deliveries(self, message_id: str) -> list[DeliveryRow]:
+        """Return every delivery of a message with its attempts."""
+        ...
+
+    def dead_letters(
+        self, *, limit: int = 50, before: int | None = None, endpoint: str | None = None
+    ) -> list[DeadLetter]:
+        """List dead letters, newest first; ``before`` is the id a page ended with."""
+        ...
+
+    def retry(
+        self, ids: Sequence[int] | None, *, endpoint: str | None, now: Millis, limit: int = 1_000
+    ) -> int:
+        """Make dead letters pending again, due now, with a fresh schedule; how many.
+
+        ``ids`` None: all (of ``endpoint`` if given), at most ``limit`` a call.
+        """
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """Messages, unrouted, pending, dead letters, open sets, quarantined: for people and
+        metrics; bounded work, however much is stored."""
+        ...
+
+    # -- upkeep ------------------------------------------------------------------------------
+
+    def prune(self, now: Millis) -> int:
+        """Remove at most 1,000 rows each of what is only needed for a while: arrival keys after
+        15 minutes, doubts past their end, closed links after a day; how many went."""
+        ...
+
+    def checkpoint(self) -> None:
+        """Do what the engine wants done now and then off the hot path."""
+        ...

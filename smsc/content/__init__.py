@@ -1,0 +1,1 @@
+"""What a PDU means: addresses, receipts, segments, messages."""

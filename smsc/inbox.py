@@ -1,0 +1,107 @@
+"""The ports through which the carrier side hands over what it received.
+
+The carrier side owns these contracts; the bridge implements them.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from smsc.config import Account, BindKind
+from smsc.message import Arrival, Millis, Verdict
+from smsc.status import LinkStatus
+
+
+class Inbox(Protocol):
+    """Where arrivals go."""
+
+    async def take(self, arrivals: Sequence[Arrival]) -> Sequence[Verdict]:
+        """Make arrivals durable and say what became of each, in their order.
+
+        Durable on return: every arrival whose verdict is STORED is committed and synced to
+        disk. THROTTLED and FULL ones are not stored. UNAVAILABLE ones may or may not be: they
+        are remembered, and a repeat of one that was stored is answered without a second copy.
+
+        Never raises for anything an arrival contains. Always returns within the store's time
+        limit (5 s by default), whatever the store does.
+
+        Cancelling the call does not cancel the commit: arrivals already handed over may
+        become durable, and their answers are then never written, which :meth:`lost` covers.
+        """
+        ...
+
+    def lost(self, loss: "LinkLoss") -> None:
+        """Say that a link ended without a completed unbind.
+
+        Its recent arrivals become doubtful: a carrier that got no answer sends again. Takes
+        effect before any arrival handed to :meth:`take` after this call.
+        """
+        ...
+
+
+class LinkLoss(Struct, frozen=True, kw_only=True):
+    """What is known of a link's answers at its sudden end."""
+
+    link: str
+    account: str
+    alive_at: Millis
+    """The last sign of life of the peer."""
+    unanswered: tuple[int, ...]
+    """Places whose answers were never written to the socket."""
+
+
+class BindRequest(Struct, frozen=True, kw_only=True):
+    """A carrier asks to bind. ``repr`` never shows the password."""
+
+    link: str
+    peer: str
+    """``address:port`` of the carrier."""
+    kind: BindKind
+    system_id: str
+    password: str
+    system_type: str = ""
+    version: int = 0x34
+
+    def __repr__(self) -> str:
+        return f"BindRequest({self.kind}, system_id={self.system_id!r}, peer={self.peer!r})"
+
+
+BindRefusal = Literal[
+    "unknown-system-id",
+    "wrong-password",
+    "kind-not-allowed",
+    "disabled",
+    "too-many-links",
+    "unavailable",
+]
+"""Why a bind was refused. ``unavailable`` is our own trouble, and temporary."""
+
+
+class BindVerdict(Struct, frozen=True, kw_only=True):
+    """Yes with an account, or no with a reason."""
+
+    account: Account | None = None
+    refusal: BindRefusal | None = None
+    detail: str = ""
+    """The reason in words, for our logs only."""
+
+
+class BindGate(Protocol):
+    """Who may bind, and with which options."""
+
+    async def ask(self, request: BindRequest) -> BindVerdict:
+        """Decide on a bind. Never raises; cancelling it leaves nothing behind."""
+        ...
+
+    def account(self, name: str) -> Account | None:
+        """Return the account's options as they are now; None once it is removed or disabled."""
+        ...
+
+    def opened(self, status: LinkStatus) -> None:
+        """Count a link that is now bound."""
+        ...
+
+    def closed(self, status: LinkStatus) -> None:
+        """Stop counting a link, which has ended however it ended."""
+        ...

@@ -1,0 +1,1 @@
+"""Links: one live SMPP session of an account, from bind to unbind."""

@@ -1,0 +1,1 @@
+"""A carrier to test and demonstrate with."""

@@ -1,0 +1,1 @@
+"""Alphabets and user data headers: from octets to text."""

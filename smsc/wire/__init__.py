@@ -1,0 +1,1 @@
+"""The SMPP wire: what a PDU is, octet by octet."""
