@@ -358,6 +358,14 @@ class Store(Protocol):
         """When the next delivery of the lane after ``now`` is due; None: there is none."""
         ...
 
+    def pending_lanes(self) -> list[tuple[str, Millis]]:
+        """Name every lane with pending deliveries, and when its earliest is due.
+
+        One look tells a process which of a thousand lanes to read. Work grows with the lanes
+        that have something pending, never with the deliveries in them (a loose index scan).
+        """
+        ...
+
     def settle(self, lane: str, token: int, settlements: Sequence[Settlement]) -> None:
         """Write outcomes and attempts in one transaction; durable on return.
 
