@@ -1,0 +1,389 @@
+"""One link: a trio stream driven through framing, codec, session and inbox.
+
+Four kinds of task share one :class:`~smsc.link.session.Session`; all of them run in one nursery:
+
+* *reading* cuts a chunk into PDUs, gives them to the session in one go, interprets what arrived,
+  and hands the chunk's arrivals to a task of their own. So an enquire_link is answered while the
+  store is busy, and a later chunk may be answered before an earlier one.
+* *taking*, one task a chunk: :meth:`smsc.inbox.Inbox.take`, then the answers. Each such task
+  holds at least one place of the account's window, which bounds how many there are.
+* *flushing*, the only writer: whatever answers have gathered go out in one write. It ends when
+  the session is closed and all is written, and its end is the end of the link.
+* *time-keeping* sleeps until the session's next deadline.
+
+Nothing here waits while it holds half a change: the session is touched between two awaits only,
+so it needs no lock.
+
+Bounds: a chunk is at most 64 KiB; reading stops while more than 64 KiB of answers are unsent,
+and a peer that doesn't read these is cut off when one write takes longer than
+:data:`WRITE_TIMEOUT`. A link that we end first lingers for at most :data:`LINGER` seconds, so
+that octets it still sends don't make the kernel throw away our last answers.
+
+However a link ends (cancellation included), the gate and the inbox hear of it exactly once if it
+was bound: :meth:`Inbox.lost` unless an unbind completed, then :meth:`BindGate.closed`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import structlog
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from smsc import crashpoint
+from smsc.config import Account, Listener
+from smsc.content.interpret import interpret, unreadable
+from smsc.inbox import BindGate, BindRequest, BindVerdict, Inbox, LinkLoss
+from smsc.link.limits import pdu_limit
+from smsc.link.session import Arrived, BindAsked, OutbindAsked, Phase, Session
+from smsc.message import Arrival, Millis, Verdict, VerdictKind
+from smsc.status import LinkStatus
+from smsc.wire.errors import WireError
+from smsc.wire.framing import Framer
+from smsc.wire.pdu import Pdu, Undecodable, decode
+from smsc.wire.spec import Status
+
+CHUNK = 65_536
+"""Octets read at once, at most."""
+UNSENT_LIMIT = 65_536
+"""Unsent octets above which reading stops."""
+WRITE_TIMEOUT = 10.0
+"""Seconds one write may take."""
+LINGER = 1.0
+"""Seconds the peer has to close its side after we closed ours."""
+
+_UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE)
+
+_log: FilteringBoundLogger = structlog.get_logger()
+
+
+class Connection:
+    """One link of a carrier that dialled us, from its first octet to its last.
+
+    Args are what :class:`smsc.link.server.Server` knows: ``link`` is the link's id, ``peer`` its
+    ``address:port``, ``clock`` the time of day. The stream is closed when :meth:`run` returns.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        link: str,
+        peer: str,
+        listener: Listener,
+        inbox: Inbox,
+        gate: BindGate,
+        clock: Callable[[], Millis],
+    ) -> None:
+        self._stream = stream
+        self._link = link
+        self._peer = peer
+        self._listener = listener
+        self._inbox = inbox
+        self._gate = gate
+        self._clock = clock
+        self._session = Session(listener, trio.current_time())
+        self._phase = self._session.phase  # as of the latest _moved
+        self._framer = Framer(pdu_limit(listener, bound=False))
+        self._ready = trio.Event()  # something to write, or the end
+        self._drained = trio.Event()  # reading may go on
+        self._alarm = trio.CancelScope()
+        self._opened_at = self._alive_at = clock()
+        self._bound_at: Millis | None = None
+        self._octets_in = 0
+        self._octets_out = 0
+        self._peer_is_gone = False
+
+    async def run(self) -> None:
+        """Serve the link until it ends.
+
+        Nothing a peer sends or does raises. Cancelled, it closes the stream at once: arrivals
+        handed over may still become durable, and count as unanswered.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._flush, nursery.cancel_scope)
+                nursery.start_soon(self._keep_time)
+                await self._read(nursery)
+        finally:
+            self._session.stop("cancelled")  # unless it has ended already
+            self._report()
+            if not self._peer_is_gone:
+                await self._linger()
+            await trio.aclose_forcefully(self._stream)
+
+    def status(self) -> LinkStatus:
+        """Return the link as it is now."""
+        session = self._session
+        account = session.account
+        return LinkStatus(
+            link=self._link,
+            account=account.name if account else "",
+            carrier=(account.carrier or account.name) if account else "",
+            peer=self._peer,
+            state=session.state,
+            kind=session.kind or "",
+            version=session.version,
+            opened_at=self._opened_at,
+            bound_at=self._bound_at,
+            alive_at=self._alive_at,
+            window=session.window,
+            arrivals=session.arrivals,
+            answered=session.answered_up_to(),
+            throttled=session.throttled,
+            errors=session.errors,
+            reason=session.reason if session.closed else "",
+        )
+
+    def unbind(self, reason: str) -> None:
+        """Begin to part: answer what is open, unbind, await the answer. Returns at once."""
+        self._session.unbind(reason, trio.current_time())
+        self._moved()
+
+    def refresh(self) -> None:
+        """Look at the account again now, rather than at the peer's next PDU."""
+        self._follow(trio.current_time())
+        self._moved()
+
+    # Tasks.
+
+    async def _read(self, nursery: trio.Nursery) -> None:
+        session = self._session
+        while not session.closed:
+            if session.unsent > UNSENT_LIMIT:
+                self._drained = trio.Event()
+                await self._drained.wait()
+                continue
+            try:
+                data = await self._stream.receive_some(CHUNK)
+            except trio.BrokenResourceError:
+                self._peer_is_gone = True
+                session.stop("connection-broken")
+                self._moved()
+                return
+            if not data:
+                self._peer_is_gone = True
+                session.end_of_stream(trio.current_time())
+                self._moved()
+                return
+            self._receive(data, nursery)
+            if self._framer.lost:
+                return
+
+    async def _take(self, places: Sequence[int], arrivals: Sequence[Arrival]) -> None:
+        try:
+            verdicts = await self._inbox.take(arrivals)
+            if len(verdicts) != len(places):
+                raise RuntimeError(f"{len(verdicts)} verdicts for {len(places)} arrivals")
+        except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the link
+            _log.error("arrivals.failed", link=self._link, count=len(places), error=repr(error))
+            verdicts = [_UNAVAILABLE] * len(places)
+        crashpoint.reached("carrier.verdict")
+        session = self._session
+        now = trio.current_time()
+        for place, verdict in zip(places, verdicts, strict=True):
+            session.answer(place, verdict, now)
+        self._moved()
+
+    async def _ask(self, asked: BindAsked) -> None:
+        request = BindRequest(
+            link=self._link,
+            peer=self._peer,
+            kind=asked.kind,
+            system_id=asked.system_id,
+            password=asked.password,
+            system_type=asked.system_type,
+            version=asked.version,
+        )
+        try:
+            verdict = await self._gate.ask(request)
+        except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the process
+            _log.error("bind.failed", link=self._link, error=repr(error))
+            verdict = BindVerdict(refusal="unavailable")
+        session = self._session
+        session.answer_bind(verdict, trio.current_time())
+        if session.phase is Phase.BOUND:
+            self._framer.limit = pdu_limit(self._listener, bound=True)
+            self._bound_at = self._clock()
+            self._gate.opened(self.status())
+        elif verdict.account is None:
+            _log.warning(
+                "bind.refused",
+                link=self._link,
+                peer=self._peer,
+                kind=asked.kind,
+                system_id=asked.system_id,
+                version=asked.version,
+                refusal=verdict.refusal,
+                detail=verdict.detail,
+            )
+        self._moved()
+
+    async def _flush(self, link: trio.CancelScope) -> None:
+        session = self._session
+        while True:
+            data = session.data_to_send()
+            if data:
+                with trio.move_on_after(WRITE_TIMEOUT) as patience:
+                    try:
+                        await self._stream.send_all(data)
+                    except trio.BrokenResourceError:
+                        self._peer_is_gone = True
+                        session.stop("connection-broken")
+                        break
+                if patience.cancelled_caught:
+                    self._peer_is_gone = True
+                    session.stop("write-timeout")
+                    break
+                session.sent()
+                self._octets_out += len(data)
+                crashpoint.reached("carrier.answered")
+                self._drained.set()
+            elif session.closed:
+                break
+            else:
+                self._ready = trio.Event()
+                await self._ready.wait()
+        link.cancel()
+
+    async def _keep_time(self) -> None:
+        while True:
+            deadline = self._session.next_deadline()
+            with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as alarm:
+                self._alarm = alarm
+                await trio.sleep_forever()
+            self._session.tick(trio.current_time())
+            self._moved()
+
+    # Steps.
+
+    def _receive(self, data: bytes | bytearray, nursery: trio.Nursery) -> None:
+        """Take one chunk in, and start what must wait."""
+        session = self._session
+        now = trio.current_time()
+        self._alive_at = received_at = self._clock()
+        self._octets_in += len(data)
+        self._follow(now)
+        frames = self._framer.feed(data)
+        pdus = [decode(frame) for frame in frames]
+        crashpoint.reached("carrier.decoded")
+        places: list[int] = []
+        arrivals: list[Arrival] = []
+        for frame, pdu in zip(frames, pdus, strict=True):
+            event = session.receive(pdu, now)
+            if event is None:
+                continue
+            if type(event) is Arrived:
+                account = session.account
+                assert account is not None  # nothing arrives on a link that is not bound
+                places.append(event.place)
+                arrivals.append(
+                    self._interpret(event.pdu, frame, account, event.place, received_at)
+                )
+            elif type(event) is BindAsked:
+                nursery.start_soon(self._ask, event)
+            elif type(event) is OutbindAsked:
+                # No account says that we may bind on a link the carrier opened.
+                session.unbind("outbind-not-expected", now)
+        if arrivals:
+            crashpoint.reached("carrier.interpreted")
+            nursery.start_soon(self._take, places, arrivals)
+        lost = self._framer.lost
+        if lost:
+            _log.warning(
+                "framing.lost",
+                link=self._link,
+                peer=self._peer,
+                account=session.account.name if session.account else "",
+                detail=lost.detail,
+                octets=self._octets_in,
+                prefix=self._framer.pending_prefix().hex(),
+            )
+            session.framing_lost(lost, now)
+        self._moved()
+
+    def _interpret(
+        self, pdu: Pdu, frame: bytes, account: Account, place: int, received_at: Millis
+    ) -> Arrival:
+        try:
+            return interpret(
+                pdu, frame, account, link=self._link, place=place, received_at=received_at
+            )
+        except Exception as error:  # noqa: BLE001  # one poisonous PDU costs only itself
+            _log.error("arrival.failed", link=self._link, place=place, error=type(error).__name__)
+            fault = WireError(
+                "answer", Status.ESME_RSYSERR, "", 0, f"internal: {type(error).__name__}"
+            )
+            unread = Undecodable(pdu.command_id, 0, pdu.sequence_number, fault, frame)
+            return unreadable(
+                unread, account, link=self._link, place=place, received_at=received_at
+            )
+
+    def _follow(self, now: float) -> None:
+        account = self._session.account
+        if account is not None:
+            self._session.follow(self._gate.account(account.name), now)
+
+    def _moved(self) -> None:
+        """Wake whom the session's latest move concerns."""
+        session = self._session
+        if session.unsent or session.closed:
+            self._ready.set()
+        if session.phase is not self._phase:
+            self._phase = session.phase
+            deadline = session.next_deadline()
+            self._alarm.deadline = math.inf if deadline is None else deadline
+
+    def _report(self) -> None:
+        """Tell everybody concerned that the link has ended."""
+        session = self._session
+        status = self.status()
+        if self._bound_at is not None:
+            if not session.parted:
+                self._inbox.lost(
+                    LinkLoss(
+                        link=self._link,
+                        account=status.account,
+                        alive_at=self._alive_at,
+                        unanswered=session.unanswered(),
+                    )
+                )
+            self._gate.closed(status)
+        # A connection that came and went without an octet is a health check: no news.
+        (_log.info if self._octets_in else _log.debug)(
+            "session.closed",
+            link=self._link,
+            peer=self._peer,
+            account=status.account,
+            carrier=status.carrier,
+            kind=status.kind,
+            version=status.version,
+            reason=status.reason,
+            parted=session.parted,
+            bound=self._bound_at is not None,
+            seconds=(self._clock() - self._opened_at) / 1000,
+            arrivals=status.arrivals,
+            answered=status.answered,
+            unanswered=len(session.unanswered()),
+            throttled=status.throttled,
+            errors=status.errors,
+            unsolicited=session.unsolicited,
+            octets_in=self._octets_in,
+            octets_out=self._octets_out,
+        )
+
+    async def _linger(self) -> None:
+        """Close our side, then wait for the peer to close its own.
+
+        Closing a socket that holds unread octets resets the connection, and the peer may then
+        never see the answers it was just sent.
+        """
+        if not isinstance(self._stream, trio.abc.HalfCloseableStream):
+            return
+        with trio.move_on_after(LINGER):
+            try:
+                await self._stream.send_eof()
+                while await self._stream.receive_some(CHUNK):
+                    pass
+            except trio.BrokenResourceError:
+                pass
