@@ -194,12 +194,12 @@ def _part(
                 metadata["destination_port"], metadata["source_port"] = ports
             part = Part(octets, name, coding, header.octets, *udh.shifts(header.elements))
     if pdu.tlvs and concat is None:
-        concat, remarks = _sar(pdu)
+        concat, remarks = sar(pdu)
         flags = (*flags, *remarks)
     return part or Part(octets, name, coding), concat, flags
 
 
-def _sar(pdu: Pdu) -> tuple[Concat | None, tuple[str, ...]]:
+def sar(pdu: Pdu) -> tuple[Concat | None, tuple[str, ...]]:
     """Return the segment the ``sar_*`` TLVs name (SMPP 3.4 §5.3.2.22 to 24), and flags."""
     total = pdu.tlv(Tag.sar_total_segments)
     if total is None:

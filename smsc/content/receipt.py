@@ -180,6 +180,14 @@ def millis(moment: datetime | None) -> Millis | None:
     return None if moment is None else int(moment.timestamp()) * 1000
 
 
+def local(moment: Millis | None, time_zone: str) -> str | None:
+    """Return milliseconds as ISO 8601 in ``time_zone``, without the zone; None for none."""
+    if moment is None:
+        return None
+    date = datetime.fromtimestamp(moment / 1000, _zone(time_zone))
+    return date.replace(tzinfo=None).isoformat()
+
+
 def _century(digits: str) -> str:
     return "19" if digits[:2] >= "70" else "20"
 

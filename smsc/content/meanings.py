@@ -1,0 +1,258 @@
+"""What values mean, in words: for people who look at a PDU (SMPP 3.4 §5.2, §5.3.2).
+
+Tables, and the rows that show a PDU's octets by them. Nothing here is used to read a message.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from smsc.content.receipt import MESSAGE_TYPE, MESSAGE_TYPES, STATES
+from smsc.text import charset
+from smsc.wire.fields import Body, CString, Element, Integer, Kind, Listing, fields_of
+from smsc.wire.spec import (
+    BODIES,
+    COMMAND_NAMES,
+    STATUS_NAMES,
+    STATUS_TEXT,
+    TAG_NAMES,
+    TLV_FORMS,
+    Tag,
+)
+
+TON: Final = {
+    0: "unknown",
+    1: "international",
+    2: "national",
+    3: "network specific",
+    4: "subscriber number",
+    5: "alphanumeric",
+    6: "abbreviated",
+}
+"""Type of number, §5.2.5."""
+
+NPI: Final = {
+    0: "unknown",
+    1: "ISDN (E.164)",
+    3: "data (X.121)",
+    4: "telex (F.69)",
+    6: "land mobile (E.212)",
+    8: "national",
+    9: "private",
+    10: "ERMES",
+    14: "internet (IP)",
+    18: "WAP client id",
+}
+"""Numbering plan indicator, §5.2.6."""
+
+_MODES = ("default mode", "datagram mode", "forward mode", "store and forward mode")
+_FEATURES = {0x40: "user data header", 0x80: "reply path"}
+_RECEIPT_WANTED = ("no receipt wanted", "receipt wanted", "receipt wanted on failure", "reserved")
+_ACKS = {
+    0x04: "delivery acknowledgement wanted",
+    0x08: "manual acknowledgement wanted",
+    0x10: "intermediate notification wanted",
+}
+_CODINGS = {
+    0: "SMSC default alphabet",
+    1: "IA5 / ASCII",
+    2: "octets",
+    3: "Latin-1 (ISO 8859-1)",
+    4: "octets",
+    5: "JIS (X 0208)",
+    6: "Cyrillic (ISO 8859-5)",
+    7: "Hebrew (ISO 8859-8)",
+    8: "UCS-2",
+    9: "pictograms",
+    10: "ISO-2022-JP",
+    13: "extended Kanji JIS (X 0212)",
+    14: "Korean (KS C 5601)",
+}
+_CLASSES = ("class 0: shown at once", "class 1: phone", "class 2: SIM", "class 3: terminal")
+_NETWORK_TYPES = {1: "ANSI-136", 2: "IS-95", 3: "GSM"}
+
+_ELEMENTS: Final = {
+    0x00: "concatenated message, 8-bit reference",
+    0x01: "special message indication",
+    0x04: "application ports, 8-bit",
+    0x05: "application ports, 16-bit",
+    0x06: "SMSC control parameters",
+    0x07: "UDH source indicator",
+    0x08: "concatenated message, 16-bit reference",
+    0x09: "wireless control message protocol",
+    0x0A: "text formatting",
+    0x24: "national language single shift",
+    0x25: "national language locking shift",
+    0x70: "(U)SIM toolkit security headers",
+}
+
+FLAGS: Final = {
+    "bad-concat": "an impossible segment number: read as a message of its own",
+    "bad-udh": "a user data header was announced, and there is none: read as text",
+    "coding-mismatch": "the receipt's text is ASCII, whatever data_coding says",
+    "message-payload-ignored": "short_message and message_payload are both filled",
+    "tlv-overrun": "an optional parameter runs past the end: the tail was dropped",
+    "trailing": "octets after the last optional parameter: dropped",
+    charset.UNDECODABLE: "some octets mean nothing in the charset",
+    charset.UNKNOWN_CHARSET: "the account's options name a charset that does not exist",
+    charset.UNKNOWN_CODING: "this data_coding is reserved: the charset is a guess",
+    "unreadable-body": "the body of this response cannot be read; its status counts",
+}
+"""Remarks on a reading, in words."""
+
+
+def of_field(name: str, value: object) -> str:
+    """Return what the value of a mandatory field means; ``""`` where there is nothing to say."""
+    if not isinstance(value, int):
+        return ""
+    if name.endswith("_ton"):
+        return TON.get(value, "reserved")
+    if name.endswith("_npi"):
+        return NPI.get(value, "reserved")
+    if name == "esm_class":
+        return _esm_class(value)
+    if name == "data_coding":
+        return _data_coding(value)
+    if name == "registered_delivery":
+        wanted = [text for bit, text in _ACKS.items() if value & bit]
+        return ", ".join([_RECEIPT_WANTED[value & 3], *wanted])
+    if name == "interface_version":
+        return f"SMPP {value >> 4}.{value & 15}" if value >= 0x10 else "SMPP 3.3 or before"
+    if name == "message_state":
+        return STATES.get(value, "")
+    if name == "error_status_code":
+        return of_status(value)
+    return ""
+
+
+def of_status(status: int) -> str:
+    """Return the name of a command_status and what it says."""
+    name = STATUS_NAMES.get(status)
+    if name is None:
+        return "not defined by SMPP 3.4"
+    return f"{name}: {STATUS_TEXT.get(status, 'reserved')}"
+
+
+def of_element(iei: int) -> str:
+    """Return the name of an information element of a user data header."""
+    return _ELEMENTS.get(iei, "unknown element")
+
+
+def of_flag(flag: str) -> str:
+    """Return a flag in words."""
+    name, _, field = flag.partition(":")
+    if name == "oversize":
+        return f"{field} is longer than the specification allows"
+    return FLAGS.get(flag, "")
+
+
+def of_tlv(tag: int, value: bytes) -> str:
+    """Return the value of an optional parameter as far as its form is known."""
+    form = TLV_FORMS.get(tag)
+    if form is None:
+        return ""
+    if form.kind == "c-octet-string":
+        return repr(value.rstrip(b"\0").decode("latin-1"))
+    if form.kind == "integer":
+        number = int.from_bytes(value, "big")
+        state = STATES.get(number) if tag == Tag.message_state else None
+        return f"{number}" + (f" ({state})" if state else "")
+    if tag == Tag.network_error_code and len(value) == 3:
+        network = _NETWORK_TYPES.get(value[0], f"network {value[0]}")
+        return f"{network}, code {int.from_bytes(value[1:], 'big')}"
+    return ""
+
+
+def _esm_class(value: int) -> str:
+    kind = value & MESSAGE_TYPE
+    if kind == 0:
+        what = "message"
+    elif kind == 0x04:
+        what = "delivery receipt"
+    else:
+        what = MESSAGE_TYPES.get(kind, "reserved message type").replace("-", " ")
+    features = [text for bit, text in _FEATURES.items() if value & bit]
+    return ", ".join([_MODES[value & 3], what, *features])
+
+
+def _data_coding(value: int) -> str:
+    if value < 0x10:
+        return _CODINGS.get(value, "reserved")
+    name, flags = charset.for_coding(value, {})
+    if flags:
+        return "reserved"
+    words = [name if name != charset.BINARY else "octets"]
+    message_class = charset.message_class(value)
+    if message_class is not None:
+        words.append(_CLASSES[message_class])
+    if 0xC0 <= value < 0xF0:
+        words.append("message waiting indication")
+    return ", ".join(words)
+
+
+_HEADER = ("command_length", "command_id", "command_status", "sequence_number")
+_SHOWN: Final = 24
+"""Octets of one field that a row shows."""
+
+
+def row(at: int, octets: bytes, name: str, value: object = None, meaning: str = "") -> str:
+    """Return one line: offset, name, value, meaning, octets."""
+    shown = octets[:_SHOWN].hex(" ") + (f" … {len(octets)} octets" if len(octets) > _SHOWN else "")
+    what = "" if value is None else repr(value) if isinstance(value, str) else str(value)
+    words = "  ".join(word for word in (what, meaning) if word)
+    return f"  {at:5}  {name:24} {words}  [{shown or 'empty'}]"
+
+
+def rows(
+    octets: bytes, fields: dict[str, Any], tlvs: Sequence[tuple[int, bytes]]
+) -> tuple[list[str], int]:
+    """Return a line for each field of a PDU, and the octet behind the last one.
+
+    ``fields`` are those of the body as :func:`smsc.wire.pdu.named` gives them, perhaps not all;
+    of a header that is cut short the whole numbers are shown.
+    """
+    lines: list[str] = []
+    at = 0
+    command = -1
+    for name in _HEADER[: len(octets) // 4]:
+        number = int.from_bytes(octets[at : at + 4], "big")
+        meaning = ""
+        if name == "command_id":
+            command = number
+            meaning = COMMAND_NAMES.get(number, "unknown")
+        elif name == "command_status":
+            meaning = of_status(number)
+        lines.append(row(at, octets[at : at + 4], name, number, meaning))
+        at += 4
+    if command in BODIES:
+        more, at = _walk(BODIES[command], fields, octets, at, "")
+        lines += more
+    for tag, value in tlvs:
+        behind = at + 4 + len(value)
+        name = "tlv " + TAG_NAMES.get(tag, f"{tag:04x}, unknown")
+        lines.append(row(at, octets[at:behind], name, None, of_tlv(tag, value)))
+        at = behind
+    return lines, at
+
+
+def _walk(
+    struct: type[Body] | type[Element], fields: dict[str, Any], octets: bytes, at: int, path: str
+) -> tuple[list[str], int]:
+    kinds: dict[str, Kind] = dict(fields_of(struct))
+    lines: list[str] = []
+    for name, value in fields.items():
+        kind = kinds.get(name, Integer(1))  # counts and flags are no fields of the struct
+        if isinstance(kind, Listing):
+            by_flag = {element.element_flag: element for element in kind.elements}
+            for place, element in enumerate(value):
+                inner = by_flag[element.get(kind.flag, 0)]
+                more, at = _walk(inner, element, octets, at, f"{path}{name}[{place}].")
+                lines += more
+            continue
+        if isinstance(kind, Integer):
+            size = kind.size
+        else:
+            size = len(value) + 1 if isinstance(kind, CString) else len(value)
+        shown = None if isinstance(value, bytes) else value
+        lines.append(row(at, octets[at : at + size], path + name, shown, of_field(name, value)))
+        at += size
+    return lines, at

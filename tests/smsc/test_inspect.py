@@ -1,0 +1,289 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smsc.config import Account
+from smsc.inspect import BadLine, explain, parse_input, to_json, to_text
+from smsc.wire.pdu import Pdu, encode
+from smsc.wire.spec import BODIES, DeliverSm, Tag
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+
+
+def _load(name: str) -> list[dict[str, Any]]:
+    vectors: list[dict[str, Any]] = json.loads((VECTORS / name).read_bytes())["vectors"]
+    return vectors
+
+
+def _marked(name: str) -> list[Any]:
+    params = []
+    for vector in _load(name):
+        expect = vector.get("expect") or vector.get("partial") or {}
+        later = expect.get("command") and int(expect["command_id"], 16) not in BODIES
+        marks = [pytest.mark.xfail(reason="commands of SMPP 5.0 come later")] if later else []
+        params.append(pytest.param(vector, id=vector["id"], marks=marks))
+    return params
+
+
+def decoded(octets: bytes, account: Account | None = None) -> list[dict[str, Any]]:
+    return [json.loads(to_json(one)) for one in explain(octets, account)]
+
+
+def _as_expected(read: dict[str, Any], expect: dict[str, Any]) -> dict[str, Any]:
+    """Return of what was read the part that a vector expects; an absent body shows no fields."""
+    if expect["fields"] == {"_body": "absent"}:
+        expect["fields"] = {}
+    return {name: read.get(name) for name in expect}
+
+
+@pytest.mark.parametrize("vector", _marked("pdus.json"))
+def test_well_formed_pdus(vector: dict[str, Any]) -> None:
+    (read,) = decoded(bytes.fromhex(vector["hex"]))
+    expect = vector["expect"]
+
+    assert _as_expected(read, expect) == expect
+    assert read["error"] is None
+    assert "undecoded_hex" not in read
+    assert "trailing_hex" not in read
+    if "text" in vector and "national" not in _later(vector):
+        assert read["text"] == vector["text"]
+
+
+def _later(vector: dict[str, Any]) -> str:
+    return "national tables are read later" if "-nl-" in vector.get("name", "") else ""
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        pytest.param(v, id=v["id"], marks=pytest.mark.xfail(reason=_later(v)))
+        for v in _load("pdus.json")
+        if "text" in v and _later(v)
+    ],
+)
+def test_national_texts(vector: dict[str, Any]) -> None:
+    assert decoded(bytes.fromhex(vector["hex"]))[0]["text"] == vector["text"]
+
+
+@pytest.mark.parametrize("vector", _marked("malformed.json"))
+def test_malformed_pdus(vector: dict[str, Any]) -> None:
+    octets = bytes.fromhex(vector["hex"])
+    read = decoded(octets)
+
+    assert read
+    for explanation in explain(octets):
+        assert to_text(explanation)
+    if "partial" in vector:
+        expect = vector["partial"]
+        assert _as_expected(read[0], expect) == expect
+    else:
+        # Nothing of it decodes: octets are missing, or framing is lost.
+        assert read[-1]["error"]["consequence"] in ("incomplete", "close")
+
+
+def deliver(short_message: bytes, *tlvs: tuple[int, bytes], **fields: int) -> bytes:
+    numbers = {"esm_class": 0, "data_coding": 0, **fields}
+    body = DeliverSm(
+        source_addr_ton=1,
+        source_addr_npi=1,
+        source_addr="447700900123",
+        dest_addr_ton=1,
+        dest_addr_npi=1,
+        destination_addr="447860000001",
+        esm_class=numbers["esm_class"],
+        data_coding=numbers["data_coding"],
+        short_message=short_message,
+    )
+    return encode(Pdu(5, 0, 7, body, tlvs))
+
+
+def test_a_message() -> None:
+    (read,) = decoded(deliver(b"caf\x05"))
+
+    assert read["input"] == 1
+    assert read["command"] == "deliver_sm"
+    assert read["kind"] == "message"
+    assert read["text"] == "café"
+    assert read["encoding"] == "gsm7"
+    assert read["udh"] == []
+    assert read["concat"] is None
+    assert read["from"] == {"value": "+447700900123", "type": "e164"}
+    assert read["to"] == {"value": "+447860000001", "type": "e164"}
+    assert read["receipt"] is None
+    assert read["flags"] == []
+    assert read["error"] is None
+
+
+def test_a_fragment() -> None:
+    (read,) = decoded(deliver(bytes.fromhex("050003a10302") + b"two, ", esm_class=0x40))
+
+    assert read["kind"] == "fragment"
+    assert read["text"] == "two, "
+    assert read["udh"] == [{"iei": "00", "hex": "a10302"}]
+    assert read["concat"] == {"source": "udh", "bits": 8, "ref": 161, "total": 3, "seq": 2}
+
+
+def test_one_of_one_shows_its_segment() -> None:
+    (read,) = decoded(deliver(bytes.fromhex("050003a10101") + b"one", esm_class=0x40))
+
+    assert read["kind"] == "message"
+    assert read["concat"] == {"source": "udh", "bits": 8, "ref": 161, "total": 1, "seq": 1}
+
+
+def test_a_segment_by_parameters() -> None:
+    tlvs = (
+        (Tag.sar_msg_ref_num, b"\x12\x34"),
+        (Tag.sar_total_segments, b"\2"),
+        (Tag.sar_segment_seqnum, b"\1"),
+    )
+    (read,) = decoded(deliver(b"Hello ", *tlvs))
+
+    assert read["concat"] == {"source": "sar", "bits": 16, "ref": 0x1234, "total": 2, "seq": 1}
+
+
+def test_a_receipt() -> None:
+    text = b"id:12 sub:001 dlvrd:001 submit date:2607011200 done date:260701120130 stat:DELIVRD "
+    account = Account(name="a", system_id="a", time_zone="Europe/Berlin")
+    (read,) = decoded(deliver(text + b"err:000 text:hi", esm_class=4), account)
+
+    assert read["kind"] == "receipt"
+    assert read["receipt"] == {
+        "id": "12",
+        "sub": 1,
+        "dlvrd": 1,
+        "submit_date": "2026-07-01T12:00:00",
+        "done_date": "2026-07-01T12:01:30",
+        "stat": "DELIVRD",
+        "err": "000",
+        "text": "hi",
+    }
+
+
+def test_an_unreadable_message() -> None:
+    frame = bytes.fromhex("00000028000000050000000000000009000101") + b"4" * 21
+    (read,) = decoded(frame)
+
+    assert read["kind"] == "unreadable"
+    assert read["undecoded_hex"] == "34" * 21
+    assert read["error"]["consequence"] == "answer"
+    assert read["error"]["field"] == "source_addr"
+    assert read["error"]["offset"] == 19
+    assert isinstance(read["error"]["status"], int)
+
+
+def test_other_commands_have_no_kind() -> None:
+    (read,) = decoded(bytes.fromhex("00000010000000150000000000000001"))
+
+    assert read["command"] == "enquire_link"
+    assert "kind" not in read
+    assert read["fields"] == {}
+
+
+def test_several_pdus_in_one_line() -> None:
+    link = bytes.fromhex("00000010000000150000000000000001")
+    first, second, third = explain(deliver(b"hi") + link + link[:7], line=4)
+
+    assert [one.line for one in (first, second, third)] == [4, 4, 4]
+    assert (first.error, second.error) == (None, None)
+    assert third.error is not None
+    assert third.error.consequence == "incomplete"
+    assert third.octets == link[:7]
+
+
+def test_half_a_pdu() -> None:
+    (read,) = decoded(deliver(b"hi")[:40])
+
+    assert read["error"]["consequence"] == "incomplete"
+    assert read["command"] == "deliver_sm"
+    assert read["command_length"] == 59
+    assert "kind" not in read
+
+
+def test_no_octets_are_half_a_pdu() -> None:
+    (read,) = decoded(b"")
+
+    assert read["error"]["consequence"] == "incomplete"
+    assert read["command_length"] is None
+
+
+def test_lost_framing_ends_the_line() -> None:
+    link = bytes.fromhex("00000010000000150000000000000001")
+    read = decoded(link + b"GET / HTTP/1.1\r\n\r\n" + link)
+
+    assert len(read) == 2
+    assert read[1]["error"]["consequence"] == "close"
+
+
+def test_in_words() -> None:
+    octets = deliver(
+        bytes.fromhex("0500030c0201") + b"hello",
+        (Tag.message_state, b"\2"),
+        (0x1403, b"x"),
+        esm_class=0x40,
+        data_coding=0xF1,
+    )
+    text = "\n".join(to_text(explain(octets)[0]))
+
+    for words in (
+        "deliver_sm",
+        "ESME_ROK: no error",
+        "international",
+        "ISDN (E.164)",
+        "user data header",
+        "class 1: phone",
+        "2 (DELIVRD)",
+        "1403, unknown",
+        "concatenated message, 8-bit reference",
+        "segment   1 of 2, reference 12 (8 bits, udh)",
+        "+447700900123  (e164)",
+        "'hello'",
+        "message_class",
+    ):
+        assert words in text
+
+
+def test_offsets_in_words_are_those_of_the_octets() -> None:
+    octets = deliver(b"hi", (Tag.user_message_reference, b"\0\1"))
+    rows = to_text(explain(octets)[0])
+    at = octets.index(b"447860000001\0")
+
+    assert any(row.startswith(f"  {at:5}  destination_addr ") for row in rows)
+    assert any(row.startswith(f"  {len(octets) - 6:5}  tlv user_message_ref") for row in rows)
+
+
+def test_an_error_in_words() -> None:
+    text = "\n".join(to_text(explain(bytes.fromhex("0000001000000110000000000a342ee7"))[0]))
+
+    assert "unknown command 00000110" in text
+    assert "ERROR at octet 4" in text
+    assert "ESME_RINVCMDID" in text
+
+
+def test_lines_of_input() -> None:
+    lines = ["0001", "# a remark", "", "0000  00 01 02   ...", "nonsense"]
+
+    assert list(parse_input(lines)) == [
+        (1, b"\0\1"),
+        (4, b"\0\1\2"),
+        (5, BadLine("'n' is no hex digit")),
+    ]
+
+
+@given(st.binary(max_size=80))
+def test_any_octets_are_explained(octets: bytes) -> None:
+    for explanation in explain(octets):
+        json.loads(to_json(explanation))
+        assert to_text(explanation)
+
+
+@given(st.sampled_from(sorted(BODIES)), st.binary(max_size=80))
+def test_any_body_is_explained(command: int, body: bytes) -> None:
+    header = (len(body) + 16).to_bytes(4, "big") + command.to_bytes(4, "big") + bytes(8)
+    (explanation,) = explain(header + body)
+
+    json.loads(to_json(explanation))
+    assert to_text(explanation)
