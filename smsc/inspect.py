@@ -267,7 +267,7 @@ def to_text(explanation: Explanation) -> list[str]:
     error = explanation.error
     if error is not None:
         lines += [
-            f"  ERROR at octet {error.offset}, {error.field}: {error.detail}",
+            f"  ERROR at octet {error.offset}: {error.detail}",
             f"    a link would {_CONSEQUENCES[error.consequence]}"
             + f" ({meanings.of_status(error.status)})" * (error.consequence != "incomplete"),
         ]

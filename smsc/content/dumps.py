@@ -123,6 +123,9 @@ class _Dump:
         """Return the dump's octets."""
         whole = bytearray()
         previous = b""
+        usual = ROW  # the width of a row that no offset follows
+        if len(self.rows) > 1 and self.rows[1][0] > 0:
+            usual = max(ROW, self.rows[1][0])
         for place, (offset, text) in enumerate(self.rows):
             following = next((o for o, _ in self.rows[place + 1 :] if o >= 0), self.end)
             if text == "*" and offset < 0:
@@ -132,7 +135,7 @@ class _Dump:
             if offset != len(whole):
                 return BadLine(f"the dump's offset {offset:x} does not follow from its rows")
             repeated = place + 1 < len(self.rows) and self.rows[place + 1][0] < 0
-            width = ROW if following is None or repeated else following - offset
+            width = usual if following is None or repeated else following - offset
             previous = _row(text, width)
             whole += previous
         if self.end is not None and self.end != len(whole):

@@ -198,8 +198,8 @@ def row(at: int, octets: bytes, name: str, value: object = None, meaning: str = 
     """Return one line: offset, name, value, meaning, octets."""
     shown = octets[:_SHOWN].hex(" ") + (f" … {len(octets)} octets" if len(octets) > _SHOWN else "")
     what = "" if value is None else repr(value) if isinstance(value, str) else str(value)
-    words = "  ".join(word for word in (what, meaning) if word)
-    return f"  {at:5}  {name:24} {words}  [{shown or 'empty'}]"
+    words = "  ".join(word for word in (what, meaning, f"[{shown or 'empty'}]") if word)
+    return f"  {at:5}  {name:24} {words}"
 
 
 def rows(
@@ -215,13 +215,14 @@ def rows(
     command = -1
     for name in _HEADER[: len(octets) // 4]:
         number = int.from_bytes(octets[at : at + 4], "big")
+        shown: int | None = number
         meaning = ""
         if name == "command_id":
-            command = number
+            command, shown = number, None
             meaning = COMMAND_NAMES.get(number, "unknown")
         elif name == "command_status":
             meaning = of_status(number)
-        lines.append(row(at, octets[at : at + 4], name, number, meaning))
+        lines.append(row(at, octets[at : at + 4], name, shown, meaning))
         at += 4
     if command in BODIES:
         more, at = _walk(BODIES[command], fields, octets, at, "")
