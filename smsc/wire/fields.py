@@ -17,6 +17,7 @@ The counts (``sm_length``, ``number_of_dests``, ``no_unsuccess``) are no fields 
 they follow from what they count.
 """
 
+from functools import cache
 from typing import Annotated, ClassVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
@@ -76,6 +77,7 @@ class Element(Struct, frozen=True, gc=False):
     """The octet that tells it from other kinds of element, where there are several."""
 
 
+@cache
 def fields_of(struct: type[Body] | type[Element]) -> tuple[Field, ...]:
     """Return a struct's fields in the order of the wire, each with its kind."""
     fields: list[Field] = []

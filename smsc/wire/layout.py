@@ -38,6 +38,7 @@ LISTING: Final = 3
 SCALARS: Final = 4
 
 _INTEGER_CODES = {1: "B", 4: "I"}
+_NOTHING = Packer("").unpack_from
 
 
 class ReadStep(NamedTuple):
@@ -134,13 +135,9 @@ def _reads(fields: tuple[Field, ...], lists: dict[str, Elements]) -> tuple[ReadS
             codes += _INTEGER_CODES[1]
             flush()
             what = LISTING if name in lists else COUNTED
-            steps.append(ReadStep(what, name, kind.limit, 0, _no_integers, lists.get(name)))
+            steps.append(ReadStep(what, name, kind.limit, 0, _NOTHING, lists.get(name)))
     flush()
     return tuple(steps)
-
-
-def _no_integers(_frame: bytes, _at: int) -> tuple[Any, ...]:
-    return ()
 
 
 def _writes(fields: tuple[Field, ...], lists: dict[str, Elements]) -> tuple[WriteStep, ...]:

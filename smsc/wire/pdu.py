@@ -220,8 +220,9 @@ def encode(pdu: Pdu) -> bytes:
 
 
 def _header_misfit(pdu: Pdu) -> str:
-    for name in ("command_id", "command_status", "sequence_number"):
-        value = getattr(pdu, name)
-        if not isinstance(value, int) or not 0 <= value < 1 << 32:
-            return f"{name}: does not fit 4 octets"
-    return "command_length: does not fit 4 octets"
+    names = [
+        name
+        for name in ("command_id", "command_status", "sequence_number")
+        if not isinstance(value := getattr(pdu, name), int) or not 0 <= value < 1 << 32
+    ]
+    return f"{', '.join(names) or 'command_length'}: does not fit 4 octets"

@@ -14,6 +14,7 @@ from smsc.wire.spec import (
     SmeAddress,
     Status,
     SubmitMulti,
+    SubmitMultiResp,
     fields_of,
 )
 
@@ -107,6 +108,27 @@ def test_a_list_keeps_its_whole_elements() -> None:
         {"dest_flag": 2, "dl_name": "two"},
     ]
     assert found.undecoded == b"\2thr"
+
+
+def test_what_can_be_read_has_no_fault() -> None:
+    assert misread(DeliverSm, HEADER + bytes(16) + b"\2hi") is None
+    assert misread(SubmitMulti, HEADER + b"\0\0\0\0\1\2one\0" + bytes(9) + b"\2hi") is None
+
+
+def test_elements_of_one_kind_have_no_flag() -> None:
+    found = misread(SubmitMultiResp, HEADER + b"id\0\2\1\x0149\0\0\0\0\x0b\1\x0149\0\0")
+
+    assert found is not None
+    assert found.error.field == "unsuccess_sme[1].error_status_code"
+    assert found.undecoded == b"\1\x0149\0\0"
+    assert found.fields["unsuccess_sme"] == [
+        {
+            "dest_addr_ton": 1,
+            "dest_addr_npi": 1,
+            "destination_addr": "49",
+            "error_status_code": 11,
+        }
+    ]
 
 
 def test_strings_of_binds_end_at_a_limit() -> None:
