@@ -287,7 +287,7 @@ class Session:
     @property
     def parted(self) -> bool:
         """Whether the link ended as it should: an unbind completed, nothing unanswered."""
-        return self._completed and not self.unsent and not self._open
+        return self._completed and not self.unsent and not self.unanswered()
 
     def unanswered(self) -> tuple[int, ...]:
         """Return the places whose answers were not confirmed as written, in order."""

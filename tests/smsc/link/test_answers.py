@@ -1,0 +1,107 @@
+from typing import get_args
+
+import pytest
+
+from smsc.config import BindKind
+from smsc.inbox import BindRefusal
+from smsc.link import answers
+from smsc.message import Verdict, VerdictKind
+from smsc.wire.pdu import Pdu, decode, encode
+from smsc.wire.spec import (
+    COMMAND_NAMES,
+    RESPONSE_BIT,
+    CommandId,
+    DataSmResp,
+    DeliverSmResp,
+    Status,
+    SubmitSmResp,
+    Tag,
+)
+
+REQUESTS = [command for command in COMMAND_NAMES if not command & RESPONSE_BIT]
+STORED = Verdict(VerdictKind.STORED, "msg_01JD0000000000000000000000")
+
+
+def read(octets: bytes) -> Pdu:
+    pdu = decode(octets)
+    assert isinstance(pdu, Pdu)
+    assert pdu.flags == ()
+    return pdu
+
+
+def test_every_refusal_and_every_verdict_has_a_status() -> None:
+    assert set(answers.REFUSALS) == set(get_args(BindRefusal))
+    assert set(answers.VERDICTS) == set(VerdictKind)
+    assert all(answers.REFUSALS.values())
+
+
+@pytest.mark.parametrize("sequence", [0, 1, 0x7FFFFFFF, 0x806A179B, 0xFFFFFFFF])
+@pytest.mark.parametrize("command", [*REQUESTS, 0x00000110, 0x7FFFFFFF])
+def test_a_refusal_is_the_commands_own_response_or_generic_nack(
+    command: int, sequence: int
+) -> None:
+    pdu = read(answers.refused(command, Status.ESME_RSYSERR, sequence))
+
+    response = command | RESPONSE_BIT
+    assert pdu.command_id == (response if response in COMMAND_NAMES else CommandId.generic_nack)
+    assert pdu.command_status == Status.ESME_RSYSERR
+    assert pdu.sequence_number == sequence
+
+
+@pytest.mark.parametrize(
+    ("command", "body"),
+    [
+        (CommandId.deliver_sm, DeliverSmResp()),
+        (CommandId.submit_sm, SubmitSmResp(message_id=STORED.id)),
+        (CommandId.data_sm, DataSmResp(message_id=STORED.id)),
+    ],
+)
+def test_stored_is_rok_and_only_submit_and_data_carry_the_id(
+    command: CommandId, body: DeliverSmResp | SubmitSmResp | DataSmResp
+) -> None:
+    octets = answers.verdict_told(command, STORED, 7)
+
+    assert octets == encode(Pdu(command | RESPONSE_BIT, 0, 7, body))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (VerdictKind.THROTTLED, Status.ESME_RTHROTTLED),
+        (VerdictKind.FULL, Status.ESME_RMSGQFUL),
+        (VerdictKind.UNAVAILABLE, Status.ESME_RX_T_APPN),
+    ],
+)
+@pytest.mark.parametrize(
+    ("command", "length"),
+    [(CommandId.deliver_sm, 17), (CommandId.submit_sm, 16), (CommandId.data_sm, 17)],
+)
+def test_other_verdicts_are_temporary_errors(
+    kind: VerdictKind, status: Status, command: CommandId, length: int
+) -> None:
+    octets = answers.verdict_told(command, Verdict(kind), 7)
+
+    assert read(octets).command_status == status
+    assert len(octets) == length
+
+
+@pytest.mark.parametrize("kind", get_args(BindKind))
+@pytest.mark.parametrize(
+    ("version", "told"), [(0x00, False), (0x33, False), (0x34, True), (0x50, True)]
+)
+def test_only_peers_of_3_4_or_later_are_told_our_version(
+    kind: BindKind, version: int, told: bool
+) -> None:
+    pdu = read(answers.bound(kind, version, "smsbridge", 9))
+
+    assert pdu.command_id == CommandId[f"bind_{kind}_resp"]
+    assert pdu.command_status == 0
+    assert pdu.sequence_number == 9
+    assert getattr(pdu.body, "system_id", None) == "smsbridge"
+    assert pdu.tlv(Tag.sc_interface_version) == (b"\x34" if told else None)
+
+
+def test_lost_framing_is_a_generic_nack_without_a_number() -> None:
+    pdu = read(answers.framing_lost(Status.ESME_RINVCMDLEN))
+
+    assert (pdu.command_id, pdu.command_status, pdu.sequence_number) == (0x80000000, 2, 0)
