@@ -1,0 +1,100 @@
+"""``smsbridge check``: what a configuration would do, without doing it."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bridge.cli_options import config_option, load_config, require_config, show_json
+
+if TYPE_CHECKING:
+    from bridge.config import Config, LiveFile
+
+
+@click.command()
+@config_option
+@click.option("--full", is_flag=True, help="Print every option with its meaning and default.")
+@click.option("--json", "as_json", is_flag=True, help="The plan as one JSON object.")
+def check(*, config: str | None, full: bool, as_json: bool) -> None:
+    """Say what a configuration file would do, or everything that is wrong with it (exit 2)."""
+    if full:
+        from bridge.config_print import full_toml
+
+        click.echo(full_toml(), nl=False)
+        return
+    path = require_config(config)
+    local, live = load_config(path)
+    if as_json:
+        show_json(_plan(str(path), local, live))
+        return
+    for line in _prose(str(path), local, live):
+        click.echo(line)
+
+
+def _plan(source: str, local: "Config", live: "LiveFile") -> dict[str, object]:
+    routes = {route.name: route for route in live.routes}
+    return {
+        "config": source,
+        "store": local.store.path,
+        "listeners": [f"{each.host}:{each.port}" for each in local.listeners],
+        "api": f"{local.api.host}:{local.api.port}",
+        "processes": {
+            "carrier": local.carrier.processes, "delivery": local.delivery.processes, "api": 1,
+        },
+        "accounts": [
+            {"name": each.name, "system_id": each.system_id, "carrier": each.carrier or each.name,
+             "enabled": each.enabled, "binds": list(each.binds)}
+            for each in live.accounts
+        ],
+        "numbers": [
+            {"number": each.number, "tenant": each.tenant, "routes": [
+                {"route": name, "routing_tag": routes[name].routing_tag,
+                 "endpoints": list(routes[name].endpoints)}
+                for name in each.routes if name in routes
+            ]}
+            for each in live.numbers
+        ],
+        "endpoints": [
+            {"name": each.name, "url": each.url, "enabled": each.enabled,
+             "secrets": len(each.secrets), "attempts": len(each.retry_schedule)}
+            for each in live.endpoints
+        ],
+    }  # fmt: skip
+
+
+def _prose(source: str, local: "Config", live: "LiveFile") -> list[str]:
+    routes = {route.name: route for route in live.routes}
+    endpoints = {endpoint.name: endpoint for endpoint in live.endpoints}
+    lines = [f"{source} is fine.", ""]
+    shared = f", shared by {local.carrier.processes} processes" * (local.carrier.processes > 1)
+    lines += [f"carriers    {each.host}:{each.port}{shared}" for each in local.listeners]
+    lines += [
+        f"api         http://{local.api.host}:{local.api.port}",
+        f"store       {local.store.path}",
+    ]
+    lines += ["", "accounts"]
+    for account in live.accounts:
+        off = "" if account.enabled else "  (disabled)"
+        carrier = account.carrier or account.name
+        lines.append(f"  {account.name}  binds as {account.system_id}, carrier {carrier}{off}")
+    if not live.accounts:
+        lines.append("  none: no carrier can bind")
+    lines += ["", "numbers"]
+    for number in live.numbers:
+        lines.append(f"  {number.number}" + ("" if number.routes else "  no route: unrouted"))
+        for name in number.routes:
+            route = routes[name]
+            tag = f"  (tag {route.routing_tag})" if route.routing_tag else ""
+            lines.append(f"    {name}{tag}")
+            for to in route.endpoints:
+                endpoint = endpoints[to]
+                off = "" if endpoint.enabled else "  (disabled: collects, sends nothing)"
+                lines.append(f"      {to}  {endpoint.url}{off}")
+    if not live.numbers:
+        lines.append("  none: every message will be unrouted")
+    used = {name for number in live.numbers for name in number.routes}
+    sent = {to for name in used if name in routes for to in routes[name].endpoints}
+    idle = [f"route {name}" for name in routes if name not in used]
+    idle += [f"endpoint {name}" for name in endpoints if name not in sent]
+    if idle:
+        lines += ["", f"used by no number: {', '.join(idle)}"]
+    return lines

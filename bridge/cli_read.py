@@ -1,0 +1,305 @@
+"""``smsbridge messages | unrouted | dead-letters | links``: looking into the store."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+from bridge.cli_options import (
+    cell,
+    json_option,
+    limit_option,
+    now,
+    open_store,
+    show_json,
+    show_list,
+    show_table,
+    store_options,
+    store_path,
+    unmask_option,
+    when,
+)
+from bridge.errors import NotFound
+
+if TYPE_CHECKING:
+    from bridge.store.contract import DeliveryRow, MessageRow, Store
+
+T = TypeVar("T")
+
+PAGE = 500
+"""Rows read at once, however many are asked for."""
+STALE = 10_000
+"""Milliseconds without a sign after which a process is taken for gone."""
+
+COLUMNS = ("id", "received_at", "carrier", "from", "to", "encoding", "parts", "status", "text")
+_STATUSES = click.Choice(["pending", "delivered", "dead", "unrouted"])
+
+
+def pages(read: Callable[[Any, int], list[T]], limit: int, key: str = "id") -> Iterator[T]:
+    """Yield at most ``limit`` rows, page by page; ``read`` takes where to go on and how many."""
+    before: Any = None
+    while limit > 0:
+        page = read(before, min(limit, PAGE))
+        yield from page
+        limit -= len(page)
+        if len(page) < PAGE or not page:
+            return
+        before = getattr(page[-1], key)
+
+
+def message_row(row: "MessageRow", *, as_json: bool, unmask: bool) -> dict[str, Any]:
+    """Return a message as it is shown."""
+    from bridge.telemetry import mask_number, mask_text
+
+    event = msgspec.json.decode(row.event)
+    data = event.get("data", {}) if isinstance(event, dict) else {}
+    text = str(data.get("content") or "")
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "received_at": when(row.received_at, as_json=as_json),
+        "account": row.account,
+        "carrier": row.carrier,
+        "tenant": row.tenant,
+        "number": row.number if unmask or row.number is None else mask_number(row.number),
+        "from": row.source if unmask else mask_number(row.source),
+        "to": row.destination if unmask else mask_number(row.destination),
+        "encoding": row.encoding,
+        "parts": row.total,
+        "complete": row.complete,
+        "duplicate_of": row.duplicate_of,
+        "status": row.status,
+        "text": text if unmask else mask_text(text),
+    }
+
+
+@click.group(invoke_without_command=True)
+@store_options
+@click.option("--from", "source", metavar="NUMBER", help="Only from this whole number.")
+@click.option("--to", "destination", metavar="NUMBER", help="Only to this whole number.")
+@click.option("--status", type=_STATUSES, help="Only those that stand so.")
+@click.option("--before", metavar="ID", help="Only older ones: the last id of a page before.")
+@limit_option
+@unmask_option
+@json_option
+@click.pass_context
+def messages(
+    ctx: click.Context,
+    /,
+    *,
+    source: str | None,
+    destination: str | None,
+    status: str | None,
+    before: str | None,
+    limit: int,
+    unmask: bool,
+    as_json: bool,
+    **_where: str | None,
+) -> None:
+    """List messages, newest first; `show` one with its deliveries and attempts."""
+    if ctx.invoked_subcommand is not None:
+        return
+    store = open_store(ctx)
+    filtered = any((source, destination, status, before))
+    found = pages(
+        lambda after, size: store.messages(
+            limit=size, before=after or before, source=source, destination=destination,
+            status=status,
+        ),
+        limit,
+    )  # fmt: skip
+    show_list(
+        (message_row(row, as_json=as_json, unmask=unmask) for row in found),
+        COLUMNS,
+        as_json=as_json,
+        empty="No message fits." if filtered
+        else "No message yet. `smsbridge links` shows whether a carrier is bound.",
+    )  # fmt: skip
+
+
+@messages.command("show")
+@click.argument("message_id", metavar="ID")
+@store_options
+@unmask_option
+@json_option
+@click.pass_context
+def show_message(
+    ctx: click.Context, /, *, message_id: str, unmask: bool, as_json: bool, **_where: str | None
+) -> None:
+    """Show a message with its deliveries and every attempt."""
+    store = open_store(ctx)
+    found = store.messages(id=message_id, limit=1)
+    if not found:
+        raise NotFound(f"there is no message {message_id}")
+    row = message_row(found[0], as_json=as_json, unmask=unmask)
+    deliveries = [_delivery(each, as_json=as_json) for each in store.deliveries(message_id)]
+    if as_json:
+        show_json({**row, "deliveries": deliveries})
+        return
+    width = max(map(len, row))
+    for name, value in row.items():
+        shown = (
+            "-"
+            if value is None
+            else {True: "yes", False: "no"}.get(value, value)
+            if isinstance(value, bool)
+            else value
+        )
+        click.echo(f"{name.replace('_', ' '):<{width}}  {shown}")
+    if not deliveries:
+        click.echo("\nNo route wanted it: there is nothing to deliver.")
+    for delivery in deliveries:
+        due = f", next attempt {delivery['due_at']}" if delivery["due_at"] else ""
+        click.echo(
+            f"\ndelivery {delivery['id']} to {delivery['endpoint']}: {delivery['state']}{due}"
+        )
+        if delivery["attempts"]:
+            show_table(
+                delivery["attempts"],
+                ("number", "started_at", "duration_ms", "status", "error", "remote", "detail"),
+            )
+        else:
+            click.echo("no attempt yet")
+
+
+def _delivery(row: "DeliveryRow", *, as_json: bool) -> dict[str, Any]:
+    attempts = []
+    for attempt in row.attempts:
+        facts = msgspec.structs.asdict(attempt)
+        facts["started_at"] = when(attempt.started_at, as_json=as_json)
+        attempts.append(facts)
+    return {
+        "id": row.id,
+        "endpoint": row.endpoint,
+        "event_id": row.event_id,
+        "state": row.state,
+        "due_at": when(row.due_at, as_json=as_json),
+        "attempts": attempts,
+    }
+
+
+@click.command()
+@store_options
+@limit_option
+@unmask_option
+@json_option
+@click.pass_context
+def unrouted(
+    ctx: click.Context, /, *, limit: int, unmask: bool, as_json: bool, **_where: str | None
+) -> None:
+    """List messages no route wanted: the number is unknown, or has no route with an endpoint."""
+    store = open_store(ctx)
+    found = pages(
+        lambda after, size: store.messages(limit=size, before=after, status="unrouted"), limit
+    )
+    show_list(
+        (message_row(row, as_json=as_json, unmask=unmask) for row in found),
+        ("id", "received_at", "carrier", "from", "to", "number", "text"),
+        as_json=as_json,
+        empty="Nothing is unrouted.",
+    )
+
+
+@click.group("dead-letters", invoke_without_command=True)
+@store_options
+@click.option("--endpoint", metavar="NAME", help="Only of this endpoint.")
+@limit_option
+@json_option
+@click.pass_context
+def dead_letters(
+    ctx: click.Context, /, *, endpoint: str | None, limit: int, as_json: bool, **_where: str | None
+) -> None:
+    """List deliveries given up on, newest first; `retry` sends them again."""
+    if ctx.invoked_subcommand is not None:
+        return
+    store = open_store(ctx)
+    found = pages(
+        lambda after, size: store.dead_letters(limit=size, before=after, endpoint=endpoint), limit
+    )
+    show_list(
+        ({**msgspec.structs.asdict(row), "died_at": when(row.died_at, as_json=as_json)}
+         for row in found),
+        ("id", "died_at", "endpoint", "message_id", "attempts", "last_status", "last_error",
+         "reason"),
+        as_json=as_json,
+        empty=f"No dead letters of {endpoint}." if endpoint else "No dead letters.",
+    )  # fmt: skip
+
+
+@dead_letters.command("retry")
+@click.argument("ids", nargs=-1, type=int)
+@store_options
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--endpoint", metavar="NAME", help="All of this endpoint.")
+@click.pass_context
+def retry(
+    ctx: click.Context,
+    /,
+    *,
+    ids: tuple[int, ...],
+    everything: bool,
+    endpoint: str | None,
+    **_where: str | None,
+) -> None:
+    """Send dead letters again, by id, of an endpoint, or all: at once and with a new schedule."""
+    if bool(ids) + everything + bool(endpoint) != 1:
+        raise click.UsageError("say which: ids, --endpoint NAME, or --all")
+    store = open_store(ctx)
+    if ids:
+        wanted = tuple(dict.fromkeys(ids))
+        done = sum(
+            store.retry(wanted[at : at + PAGE], endpoint=None, now=now(), limit=PAGE)
+            for at in range(0, len(wanted), PAGE)
+        )
+    else:
+        done = _retry_all(store, endpoint)
+    if done:
+        from bridge.doorbell import DUE, Doorbell, directory_for
+
+        bell = Doorbell(directory_for(store_path(ctx)), "", listens=False)
+        bell.ring(DUE)
+        bell.close()
+    click.echo(f"{done} sent again." if done != 1 else "1 sent again.")
+    if ids and done < len(wanted):
+        raise NotFound(f"{len(wanted) - done} of {len(wanted)} are no dead letters")
+
+
+def _retry_all(store: "Store", endpoint: str | None) -> int:
+    done = 0
+    while count := store.retry(None, endpoint=endpoint, now=now(), limit=1_000):
+        done += count
+    return done
+
+
+@click.command()
+@store_options
+@click.option("--all", "everything", is_flag=True, help="Closed ones of the last day too.")
+@limit_option
+@json_option
+@click.pass_context
+def links(
+    ctx: click.Context, /, *, everything: bool, limit: int, as_json: bool, **_where: str | None
+) -> None:
+    """Show carriers' links: state, peer, window in use, arrivals; refreshed every second."""
+    store = open_store(ctx)
+    alive = [p for p in store.processes() if now() - p.seen_at < STALE]
+    if not any(process.role in {"carrier", "all"} for process in alive):
+        click.echo("No carrier process is running: links are as it last saw them.", err=True)
+    found = (row for row in store.links() if everything or row.state != "closed")
+
+    def shown(row: Any) -> Mapping[str, Any]:
+        facts: dict[str, Any] = msgspec.structs.asdict(row)
+        for name in ("opened_at", "bound_at", "alive_at"):
+            facts[name] = when(facts[name], as_json=as_json)
+        facts["version"] = f"{row.version >> 4}.{row.version & 15}" if row.version else None
+        return facts
+
+    show_list(
+        map(shown, islice(found, limit)),
+        ("link", "account", "state", "kind", "version", "peer", "bound_at", "alive_at", "window",
+         "arrivals", "throttled", "errors", *(("reason",) if everything else ())),
+        as_json=as_json,
+        empty="No link. Carriers bind to the listeners of `smsbridge serve`.",
+    )  # fmt: skip

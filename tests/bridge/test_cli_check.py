@@ -1,0 +1,127 @@
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bridge import cli
+
+GOOD = """
+[carrier]
+processes = 2
+[delivery]
+allow_http = true
+allow_networks = ["127.0.0.1/32"]
+[[accounts]]
+name = "one"
+system_id = "carrier-one"
+password = "secret-1"
+[[accounts]]
+name = "two"
+system_id = "carrier-two"
+password = "secret-2"
+enabled = false
+[[numbers]]
+number = "+447700900999"
+routes = ["all"]
+[[numbers]]
+number = "12345"
+[[routes]]
+name = "all"
+endpoints = ["customer"]
+routing_tag = "billing"
+[[routes]]
+name = "idle"
+endpoints = ["customer"]
+[[endpoints]]
+name = "customer"
+url = "http://127.0.0.1:9000/sms"
+secrets = ["whsec_c3Rvcmllcy1zdG9yaWVzLXN0b3JpZXMtc3Rvcmllcw=="]
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    made = tmp_path / "smsbridge.toml"
+    made.write_text(GOOD)
+    return made
+
+
+def test_what_it_would_do(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["check", "--config", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert f"{file} is fine." in said
+    assert "carriers    0.0.0.0:2775, shared by 2 processes" in said
+    assert "one  binds as carrier-one, carrier one\n" in said
+    assert "(disabled)" in said
+    assert (
+        "  +447700900999\n    all  (tag billing)\n      customer  http://127.0.0.1:9000/sms" in said
+    )
+    assert "12345  no route: unrouted" in said
+    assert "used by no number: route idle" in said
+
+
+def test_the_plan_as_json(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["check", "--config", str(file), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["listeners"] == ["0.0.0.0:2775"]
+    assert plan["numbers"][0]["routes"][0]["endpoints"] == ["customer"]
+
+
+def test_no_secret_is_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["--json"]):
+        cli.run(["check", "--config", str(file), *words])
+        said = capsys.readouterr().out
+        assert "whsec_" not in said
+        assert "secret-" not in said
+
+
+def test_every_error_with_its_path(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = GOOD.replace('endpoints = ["customer"]', 'endpoints = ["nobody"]')
+    file.write_text(bad.replace("processes = 2", "proceses = 2"))
+    assert cli.run(["check", "--config", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert "carrier.proceses" in said
+    assert "routes[0].endpoints" in said
+    assert "Traceback" not in said
+
+
+def test_malformed_toml(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text("[store\npath =")
+    assert cli.run(["check", "--config", str(file)]) == 2
+    assert "line 1" in capsys.readouterr().err
+
+
+def test_not_text(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_bytes(b"\xff\xfe")
+    assert cli.run(["check", "--config", str(file)]) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+
+
+def test_the_file_by_variable_and_by_place(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SMSBRIDGE_CONFIG", raising=False)
+    monkeypatch.chdir(file.parent)
+    assert cli.run(["check"]) == 0
+    assert "smsbridge.toml is fine" in capsys.readouterr().out
+    monkeypatch.setenv("SMSBRIDGE_CONFIG", str(file.parent / "other.toml"))
+    assert cli.run(["check"]) == 2
+    assert "no such file (named by $SMSBRIDGE_CONFIG)" in capsys.readouterr().err
+
+
+def test_no_file_at_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SMSBRIDGE_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["check"]) == 2
+    said = capsys.readouterr().err
+    assert "looked for --config, $SMSBRIDGE_CONFIG, smsbridge.toml" in said
+
+
+def test_every_option_with_its_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["check", "--full"]) == 0
+    said = capsys.readouterr().out
+    assert "shutdown_timeout = 30" in said
+    tomllib.loads(said)

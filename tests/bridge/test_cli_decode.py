@@ -1,0 +1,112 @@
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge import cli
+
+ENQUIRE = "00000010000000150000000000000001"
+NACK = "00000010800000000000000300000002"
+SHORT = "0000000f0000001500000000000001"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    def decode(*words: str) -> tuple[int, list[Any]]:
+        status = cli.run(["decode", *words])
+        out = capsys.readouterr().out
+        if "--json" in words:
+            return status, [json.loads(line) for line in out.splitlines()]
+        return status, out.splitlines()
+
+    return decode
+
+
+def give(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
+
+
+def test_hex_as_argument(run: Any) -> None:
+    status, lines = run(ENQUIRE)
+    assert status == 0
+    assert lines[0] == "enquire_link, 16 octets (line 1)"
+
+
+def test_several_arguments_are_several_lines(run: Any) -> None:
+    status, pdus = run("--json", ENQUIRE, NACK)
+    assert status == 0
+    assert [(pdu["input"], pdu["command"]) for pdu in pdus] == [
+        (1, "enquire_link"),
+        (2, "generic_nack"),
+    ]
+
+
+def test_an_unquoted_dump_is_one_pdu(run: Any) -> None:
+    status, pdus = run("--json", "00000010", "00000015", "00000000", "00000001")
+    assert status == 0
+    assert [pdu["sequence_number"] for pdu in pdus] == [1]
+
+
+def test_a_file_with_comments(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "pdus.txt"
+    file.write_text(f"# two\n{ENQUIRE}\n\n{NACK}\n")
+    status, pdus = run("--json", str(file))
+    assert status == 0
+    assert [pdu["input"] for pdu in pdus] == [2, 4]
+
+
+def test_a_file_of_raw_octets(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "pdus.bin"
+    file.write_bytes(bytes.fromhex(ENQUIRE + NACK))
+    status, pdus = run("--json", str(file))
+    assert status == 0
+    assert [pdu["command"] for pdu in pdus] == ["enquire_link", "generic_nack"]
+
+
+@pytest.mark.parametrize("words", [(), ("-",)])
+def test_standard_input(run: Any, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    give(monkeypatch, f"{ENQUIRE}\n{ENQUIRE}\n".encode())
+    status, pdus = run("--json", *words)
+    assert status == 0
+    assert len(pdus) == 2
+
+
+def test_any_error_is_1_and_the_rest_is_still_explained(run: Any) -> None:
+    status, pdus = run("--json", "zz" * 16, SHORT + "00", ENQUIRE)
+    assert status == 1
+    assert [pdu["error"] and pdu["error"]["consequence"] for pdu in pdus] == [
+        "incomplete",
+        "close",
+        None,
+    ]
+
+
+def test_what_is_no_hex_is_said_with_its_line(run: Any) -> None:
+    status, lines = run("zz" * 16)
+    assert status == 1
+    assert lines == ["line 1: 'z' is no hex digit"]
+
+
+def test_control_characters_of_a_pdu_stay_off_the_terminal(run: Any) -> None:
+    # alert: ESC in the source address
+    body = "00" + "0000" + "1b5b313b00" + "0000" + "3100" + "00" * 3 + "00" * 2 + "00" * 5
+    octets = bytes.fromhex("0000000000000005" + "00000000" + "00000001" + body)
+    pdu = len(octets).to_bytes(4, "big") + octets[4:]
+    _, lines = run(pdu.hex())
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["decode", "pdus/one.txt"]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_nothing_at_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(monkeypatch, b"")
+    assert cli.run(["decode"]) == 2
+    assert "nothing to decode" in capsys.readouterr().err
