@@ -1,0 +1,374 @@
+"""What a configuration's values must satisfy beyond their types, as tables where it is data.
+
+Every check notes problems and raises nothing. No problem's text quotes a value that may hold a
+secret: passwords, endpoint secrets, header values, URLs.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from msgspec import Struct
+
+from bridge.config_read import Problems, Secret, at, did_you_mean
+from bridge.model import DEFAULT_TENANT, Endpoint, Number, Route, Tenant
+from smsc.config import Account, Listener
+
+DAY = 86_400
+
+RANGES: dict[str, dict[str, tuple[float, float]]] = {
+    "Config": {"shutdown_timeout": (1, 600)},
+    "Api": {"port": (0, 65_535)},
+    "Carrier": {"processes": (1, 64), "status_port": (0, 65_535)},
+    "Delivery": {"processes": (1, 64), "status_port": (0, 65_535)},
+    "Intake": {
+        "assembly_timeout": (1, 7 * DAY),
+        "commit_timeout": (0.1, 60),
+        "disk_high_water": (0.1, 1),
+        "queue_limit": (1, 1_000_000),
+    },
+    "Listener": {
+        "port": (0, 65_535),
+        "pdu_limit": (1_024, 16_777_216),
+        "unbound_limit": (64, 65_536),
+        "max_connections": (1, 100_000),
+    },
+    "Timers": {
+        "session_init": (0, DAY),
+        "enquire_link": (0, DAY),
+        "response": (0, DAY),
+        "inactivity": (0, 7 * DAY),
+    },
+    "Account": {
+        "max_links": (0, 10_000),
+        "window": (1, 10_000),
+        "rate": (0, 1_000_000),
+        "burst": (0, 1_000_000),
+        "sent_at_tlv": (0, 0xFFFF),
+        "message_id_tlv": (0, 0xFFFF),
+    },
+    "Endpoint": {
+        "max_concurrency": (1, 1_000),
+        "lanes": (1, 64),
+        "timeout": (1, 30),
+        "connect_timeout": (0.1, 30),
+        "max_age": (0, 14 * DAY),
+        "max_retry_after": (0, DAY),
+    },
+}
+"""Struct → option → smallest and largest value."""
+
+CHARSETS = (
+    "gsm7", "ucs2", "ucs2-le", "latin1", "ascii", "binary", "utf-8", "iso-8859-5", "iso-8859-8",
+    "iso-8859-15", "windows-1252", "shift_jis", "iso-2022-jp", "euc-jp", "euc-kr",
+)  # fmt: skip
+"""Those of :mod:`smsc.text.charset`, which the configuration must not import; a test holds both
+together."""
+
+EVENT_TYPES = ("*", "message.*", "message.received", "receipt.*", "receipt.received")
+
+DENIED_HEADERS = ("host", "connection", "transfer-encoding", "te", "upgrade", "trailer", "expect")
+DENIED_HEADER_PREFIXES = ("content-", "proxy-", "webhook-")
+"""Headers the gateway or the connection owns (contract, section 3)."""
+MOST_HEADERS = 20
+MOST_SECRETS = 5
+MOST_STEPS = 20
+LONGEST_SCHEDULE = 14 * DAY
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NUMBER = re.compile(r"\*|\+[0-9]{1,15}\*?|[0-9A-Za-z#]{1,20}\*?")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?")
+_SYSTEM_ID = re.compile(r"[\x21-\x7e]{1,63}")
+
+
+class Declared(Struct):
+    """What a file declares, by path; tables that can't be read are missing from it."""
+
+    accounts: dict[str, Account] = {}
+    passwords: dict[str, str] = {}
+    tenants: dict[str, Tenant] = {}
+    numbers: dict[str, Number] = {}
+    routes: dict[str, Route] = {}
+    endpoints: dict[str, Endpoint] = {}
+    broken: set[tuple[str, str]] = set()
+    """Kind and name of tables that can't be read, so that references to them aren't refused."""
+
+    def __repr__(self) -> str:
+        return "Declared(…)"
+
+    def broke(self, kind: str, table: Mapping[str, Any]) -> None:
+        """Remember the name of a table that can't be read."""
+        if isinstance(table.get("name"), str):
+            self.broken.add((kind, table["name"]))
+
+
+def check_ranges(options: Struct, path: str, problems: Problems) -> None:
+    """Check every option of a struct that has a range."""
+    for name, (low, high) in RANGES.get(type(options).__name__, {}).items():
+        # Written so that a TOML nan fails as well.
+        if not low <= getattr(options, name) <= high:
+            problems.add(at(path, name), f"must be {low:,} to {high:,}".replace(",", "_"))
+
+
+def check_listeners(listeners: Iterable[Listener], problems: Problems) -> None:
+    """Check ports carriers connect to."""
+    seen: dict[tuple[str, int], str] = {}
+    for index, listener in enumerate(listeners):
+        path = f"listeners[{index}]"
+        check_ranges(listener, path, problems)
+        check_ranges(listener.timers, at(path, "timers"), problems)
+        place = (listener.host, listener.port)
+        if listener.port and place in seen:
+            problems.add(at(path, "port"), f"is the same as that of {seen[place]}")
+        seen.setdefault(place, path)
+        if not re.fullmatch(r"[\x21-\x7e]{1,15}", listener.system_id):
+            problems.add(at(path, "system_id"), "must be 1 to 15 ASCII characters, no spaces")
+    if not seen:
+        problems.add("listeners", "needs at least one; leave it out for port 2775")
+
+
+def check_networks(networks: Iterable[str], path: str, problems: Problems) -> None:
+    """Check that each is a network in CIDR form."""
+    for index, network in enumerate(networks):
+        try:
+            ip_network(network)
+        except ValueError as error:
+            problems.add(f"{path}[{index}]", f"is no network such as 10.1.0.0/16: {error}")
+
+
+def check_live(declared: Declared, problems: Problems, *, allow_http: bool) -> None:
+    """Check all that is declared, each by itself and against the others."""
+    for path, account in declared.accounts.items():
+        _check_account(account, path, problems)
+    for path, tenant in declared.tenants.items():
+        _check_name(tenant.name, path, problems)
+    for path, endpoint in declared.endpoints.items():
+        _check_endpoint(endpoint, path, problems, allow_http=allow_http)
+    for path, route in declared.routes.items():
+        _check_name(route.name, path, problems)
+    for path, number in declared.numbers.items():
+        if not _NUMBER.fullmatch(number.number):
+            detail = 'must be "+" and digits, a short code or a name; "+4477*" for a prefix; or "*"'
+            problems.add(at(path, "number"), detail)
+    _unique(declared.accounts, "name", problems)
+    _unique(declared.accounts, "system_id", problems)
+    _unique(declared.tenants, "name", problems)
+    _unique(declared.numbers, "number", problems)
+    _unique(declared.routes, "name", problems)
+    _unique(declared.endpoints, "name", problems)
+    _check_references(declared, problems)
+
+
+def check_password(plain: Secret, hashed: Secret, path: str, problems: Problems) -> None:
+    """Check that an account has exactly one password, hashed or not."""
+    if plain.given and hashed.given:
+        problems.add(at(path, "password"), "is given as well as password_hash; keep one")
+    elif not plain.given and not hashed.given:
+        problems.add(at(path, "password"), "is required (or password_hash)")
+    elif plain.given and plain.value and len(plain.value) > 64:
+        problems.add(at(path, "password"), "must be at most 64 characters")
+    elif hashed.value and not hashed.value.startswith("$argon2id$"):
+        detail = "is no Argon2id hash; `smsbridge keys hash-password` makes one"
+        problems.add(at(path, "password_hash"), detail)
+
+
+def check_secrets(secrets: list[Secret], path: str, problems: Problems) -> None:
+    """Check an endpoint's secrets; those that couldn't be resolved were noted before."""
+    if len(secrets) > MOST_SECRETS:
+        problems.add(path, f"has {len(secrets)} secrets; at most {MOST_SECRETS} may be live")
+    values = [secret.value for secret in secrets if secret.value]
+    if len(set(values)) < len(values):
+        problems.add(path, "has the same secret twice")
+    for index, secret in enumerate(secrets):
+        if secret.value and not _is_endpoint_secret(secret.value):
+            detail = (
+                "must be whsec_ and base64 of 24 to 64 octets;"
+                " `smsbridge keys endpoint-secret` makes one"
+            )
+            problems.add(f"{path}[{index}]", detail)
+
+
+def _is_endpoint_secret(value: str) -> bool:
+    if not value.startswith("whsec_"):
+        return False
+    try:
+        return 24 <= len(base64.b64decode(value.removeprefix("whsec_"), validate=True)) <= 64
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _check_name(name: str, path: str, problems: Problems) -> None:
+    if not _NAME.fullmatch(name):
+        detail = "must be 1 to 64 letters, digits, dots, hyphens and underscores"
+        problems.add(at(path, "name"), detail)
+
+
+def _check_account(account: Account, path: str, problems: Problems) -> None:
+    _check_name(account.name, path, problems)
+    check_ranges(account, path, problems)
+    if account.carrier and not _NAME.fullmatch(account.carrier):
+        problems.add(at(path, "carrier"), "must be a name like the account's")
+    if not _SYSTEM_ID.fullmatch(account.system_id):
+        problems.add(at(path, "system_id"), "must be 1 to 63 ASCII characters, no spaces")
+    if not account.binds:
+        problems.add(at(path, "binds"), "must allow at least one kind of bind")
+    for coding, charset in account.charsets.items():
+        where = at(at(path, "charsets"), str(coding))
+        if not 0 <= coding <= 255:
+            problems.add(where, "is no data_coding; those are 0 to 255")
+        if charset not in CHARSETS:
+            hint = did_you_mean(charset, CHARSETS) or f"; known are {', '.join(CHARSETS)}"
+            problems.add(where, f"{charset!r} is no known charset{hint}")
+    country = account.default_country
+    if country and country not in phonenumbers.SUPPORTED_REGIONS:
+        detail = f"{country!r} is no ISO 3166 country code such as GB"
+        problems.add(at(path, "default_country"), detail)
+    if not _is_time_zone(account.time_zone):
+        detail = f"{account.time_zone!r} is no IANA time zone such as Europe/London"
+        problems.add(at(path, "time_zone"), detail)
+
+
+def _is_time_zone(name: str) -> bool:
+    if name == "UTC":
+        return True  # known even where the machine has no zone data
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return False
+    return True
+
+
+def _check_endpoint(endpoint: Endpoint, path: str, problems: Problems, *, allow_http: bool) -> None:
+    _check_name(endpoint.name, path, problems)
+    check_ranges(endpoint, path, problems)
+    wrong = _wrong_with_url(endpoint.url, allow_http=allow_http)
+    if wrong:
+        problems.add(at(path, "url"), wrong)
+    if not endpoint.event_types:
+        problems.add(at(path, "event_types"), 'must name at least one; ["*"] for all')
+    for index, event_type in enumerate(endpoint.event_types):
+        if event_type not in EVENT_TYPES:
+            known = ", ".join(EVENT_TYPES)
+            detail = f"{event_type!r} is no event type; known are {known}"
+            problems.add(f"{at(path, 'event_types')}[{index}]", detail)
+    _check_headers(endpoint.headers, at(path, "headers"), problems)
+    if endpoint.connect_timeout > endpoint.timeout:
+        detail = "must not exceed timeout, the limit of the whole attempt"
+        problems.add(at(path, "connect_timeout"), detail)
+    _check_schedule(endpoint.retry_schedule, at(path, "retry_schedule"), problems)
+    for index, code in enumerate(endpoint.permanent_status_codes):
+        if not 300 <= code <= 599:
+            problems.add(f"{at(path, 'permanent_status_codes')}[{index}]", "must be 300 to 599")
+
+
+def _check_schedule(schedule: tuple[float, ...], path: str, problems: Problems) -> None:
+    if not 1 <= len(schedule) <= MOST_STEPS:
+        problems.add(path, f"must have 1 to {MOST_STEPS} steps")
+    if not all(0 <= step <= LONGEST_SCHEDULE for step in schedule):
+        problems.add(path, "must hold seconds, none negative and none above 14 days")
+    elif sum(schedule) > LONGEST_SCHEDULE:
+        problems.add(path, f"must not exceed 14 days ({LONGEST_SCHEDULE} s) in all")
+
+
+def _wrong_with_url(url: str, *, allow_http: bool) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "is no URL"
+    if not url.isascii() or any(octet <= " " or octet == "\x7f" for octet in url):
+        return "must be ASCII without spaces; write other characters percent-encoded"
+    if parts.scheme == "http" and not allow_http:
+        return "must be https://; delivery.allow_http = true permits http://"
+    if parts.scheme not in ("http", "https"):
+        return "must begin with https://"
+    if not parts.hostname:
+        return "names no host"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold credentials; use headers"
+    if parts.fragment:
+        return "must not have a fragment (#…)"
+    if port == 0:
+        return "names port 0"
+    return ""
+
+
+def _check_headers(headers: Mapping[str, str], path: str, problems: Problems) -> None:
+    if len(headers) > MOST_HEADERS:
+        problems.add(path, f"has {len(headers)} headers; at most {MOST_HEADERS}")
+    seen: set[str] = set()
+    for name, value in headers.items():
+        lower = name.lower()
+        where = at(path, name)
+        if not _TOKEN.fullmatch(name):
+            problems.add(where, "is no header name")
+        elif lower in DENIED_HEADERS or lower.startswith(DENIED_HEADER_PREFIXES):
+            problems.add(where, "is set by the gateway itself and can't be given")
+        elif lower in seen:
+            problems.add(where, "is given twice")
+        seen.add(lower)
+        if value and not _HEADER_VALUE.fullmatch(value):
+            problems.add(where, "must be printable ASCII, at most 4096 characters")
+
+
+def _unique(tables: Mapping[str, Struct], key: str, problems: Problems) -> None:
+    seen: dict[str, str] = {}
+    for path, table in tables.items():
+        value = getattr(table, key)
+        if value in seen:
+            problems.add(at(path, key), f"{value!r} is taken by {seen[value]}")
+        else:
+            seen[value] = path
+
+
+def _check_references(declared: Declared, problems: Problems) -> None:
+    tenants = {DEFAULT_TENANT, *(tenant.name for tenant in declared.tenants.values())}
+    owned: tuple[Mapping[str, Endpoint | Route | Number], ...] = (
+        declared.endpoints, declared.routes, declared.numbers,
+    )  # fmt: skip
+    for tables in owned:
+        for path, table in tables.items():
+            if table.tenant not in tenants and ("tenants", table.tenant) not in declared.broken:
+                hint = did_you_mean(table.tenant, tenants)
+                problems.add(at(path, "tenant"), f"there is no tenant {table.tenant!r}{hint}")
+    endpoints = {endpoint.name: endpoint.tenant for endpoint in declared.endpoints.values()}
+    for path, route in declared.routes.items():
+        if not route.endpoints:
+            problems.add(at(path, "endpoints"), "must name at least one endpoint")
+        where = at(path, "endpoints")
+        _refer(declared, "endpoint", route.endpoints, endpoints, route.tenant, where, problems)
+    routes = {route.name: route.tenant for route in declared.routes.values()}
+    for path, number in declared.numbers.items():
+        where = at(path, "routes")
+        _refer(declared, "route", number.routes, routes, number.tenant, where, problems)
+
+
+def _refer(
+    declared: Declared,
+    kind: str,
+    names: Iterable[str],
+    known: Mapping[str, str],
+    tenant: str,
+    path: str,
+    problems: Problems,
+) -> None:
+    """Check that each name is known and of the same tenant, and given once."""
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        where = f"{path}[{index}]"
+        if name in seen:
+            problems.add(where, f"names {kind} {name!r} a second time")
+        seen.add(name)
+        if name not in known:
+            if (f"{kind}s", name) not in declared.broken:
+                problems.add(where, f"there is no {kind} {name!r}{did_you_mean(name, known)}")
+        elif known[name] != tenant:
+            # Without the other tenant's name: who writes this file may not know it.
+            problems.add(where, f"{kind} {name!r} belongs to another tenant")

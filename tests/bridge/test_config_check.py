@@ -1,0 +1,242 @@
+"""What values must satisfy beyond their types: each rule with what it says when broken."""
+
+import pytest
+from msgspec.structs import replace
+
+from bridge.config_check import (
+    CHARSETS,
+    Declared,
+    check_listeners,
+    check_live,
+    check_networks,
+    check_password,
+    check_ranges,
+    check_secrets,
+)
+from bridge.config_read import Problems, Secret
+from bridge.model import Endpoint, Number, Route, Tenant
+from smsc.config import Account, Listener, Timers
+from smsc.text import charset
+
+ACCOUNT = Account(name="acme", system_id="acme", carrier="acme")
+SECRET = "whsec_" + "QUJD" * 8
+ENDPOINT = Endpoint(name="helpdesk", url="https://example.com/", secrets=(SECRET,))
+
+
+def said(declared: Declared, *, allow_http: bool = False) -> list[str]:
+    problems = Problems()
+    check_live(declared, problems, allow_http=allow_http)
+    return [str(problem) for problem in problems.found]
+
+
+def test_charsets_are_those_the_carrier_side_reads() -> None:
+    assert set(CHARSETS) == charset.CHARSETS
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"name": "a b"}, "a.name: must be 1 to 64 letters, digits"),
+        ({"system_id": "a b"}, "a.system_id: must be 1 to 63 ASCII"),
+        ({"carrier": "/"}, "a.carrier: must be a name"),
+        ({"binds": ()}, "a.binds: must allow at least one"),
+        ({"window": 0}, "a.window: must be 1 to 10_000"),
+        ({"rate": -1.0}, "a.rate: must be 0 to 1_000_000"),
+        ({"rate": float("nan")}, "a.rate: must be 0 to 1_000_000"),
+        ({"charsets": {0: "latin-1"}}, "a.charsets.0: 'latin-1' is no known charset; did you mean"),
+        ({"charsets": {300: "ucs2"}}, "a.charsets.300: is no data_coding"),
+        ({"default_country": "UK"}, "a.default_country: 'UK' is no ISO 3166"),
+        ({"time_zone": "Mars/Base"}, "a.time_zone: 'Mars/Base' is no IANA"),
+        ({"time_zone": "../etc/passwd"}, "a.time_zone: '../etc/passwd' is no IANA"),
+        ({"sent_at_tlv": 70_000}, "a.sent_at_tlv: must be 0 to 65_535"),
+    ],
+)  # fmt: skip
+def test_accounts(changes: dict[str, object], problem: str) -> None:
+    (found,) = said(Declared(accounts={"a": replace(ACCOUNT, **changes)}))
+
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"name": "a/1"}, "e.name: must be 1 to 64 letters"),
+        ({"url": "http://example.com/"}, "e.url: must be https://; delivery.allow_http"),
+        ({"url": "ftp://example.com/"}, "e.url: must begin with https://"),
+        ({"url": "https:///x"}, "e.url: names no host"),
+        ({"url": "https://u:hunter22@example.com/"}, "e.url: must not hold credentials"),
+        ({"url": "https://example.com/#x"}, "e.url: must not have a fragment"),
+        ({"url": "https://example.com:0/"}, "e.url: names port 0"),
+        ({"url": "https://example.com:99999/"}, "e.url: is no URL"),
+        ({"url": "https://[::1/"}, "e.url: is no URL"),
+        ({"url": "https://example.com/\r\nx: y"}, "e.url: must be ASCII without spaces"),
+        ({"event_types": ()}, "e.event_types: must name at least one"),
+        ({"event_types": ("message.sent",)}, "e.event_types[0]: 'message.sent' is no event type"),
+        ({"headers": {"Host": "x"}}, "e.headers.Host: is set by the gateway"),
+        ({"headers": {"Webhook-Id": "x"}}, "e.headers.Webhook-Id: is set by the gateway"),
+        ({"headers": {"a b": "x"}}, "e.headers.a b: is no header name"),
+        ({"headers": {"X-A": "1", "x-a": "2"}}, "e.headers.x-a: is given twice"),
+        ({"headers": {"x": "y\nz: w"}}, "e.headers.x: must be printable ASCII"),
+        ({"headers": {f"x{i}": "y" for i in range(21)}}, "e.headers: has 21 headers; at most 20"),
+        ({"connect_timeout": 20.0}, "e.connect_timeout: must not exceed timeout"),
+        ({"timeout": 31.0}, "e.timeout: must be 1 to 30"),
+        ({"lanes": 0}, "e.lanes: must be 1 to 64"),
+        ({"max_concurrency": 0}, "e.max_concurrency: must be 1 to 1_000"),
+        ({"retry_schedule": ()}, "e.retry_schedule: must have 1 to 20 steps"),
+        ({"retry_schedule": (0.0,) * 21}, "e.retry_schedule: must have 1 to 20 steps"),
+        ({"retry_schedule": (-1.0,)}, "e.retry_schedule: must hold seconds"),
+        ({"retry_schedule": (float("inf"),)}, "e.retry_schedule: must hold seconds"),
+        ({"retry_schedule": (700_000.0,) * 2}, "e.retry_schedule: must not exceed 14 days"),
+        ({"permanent_status_codes": (200,)}, "e.permanent_status_codes[0]: must be 300 to 599"),
+    ],
+)
+def test_endpoints(changes: dict[str, object], problem: str) -> None:
+    (found,) = said(Declared(endpoints={"e": replace(ENDPOINT, **changes)}))
+
+    assert found.startswith(problem)
+    assert "hunter22" not in found
+
+
+def test_http_is_fine_where_the_operator_allows_it() -> None:
+    plain = replace(ENDPOINT, url="http://example.com/")
+
+    assert said(Declared(endpoints={"e": plain}), allow_http=True) == []
+
+
+@pytest.mark.parametrize("number", ["+447700900999", "+4477*", "*", "60777", "0779*", "INFO"])
+def test_numbers(number: str) -> None:
+    assert said(Declared(numbers={"n": Number(number=number)})) == []
+
+
+@pytest.mark.parametrize("number", ["", "+", "+44*7", "44 77", "**", "+44x", "+" + "1" * 16])
+def test_numbers_that_are_none(number: str) -> None:
+    (found,) = said(Declared(numbers={"n": Number(number=number)}))
+
+    assert found.startswith("n.number: must be")
+
+
+def test_names_are_unique() -> None:
+    twice = Declared(
+        accounts={"a[0]": ACCOUNT, "a[1]": ACCOUNT},
+        numbers={"n[0]": Number(number="*"), "n[1]": Number(number="*")},
+        tenants={"t[0]": Tenant(name="x"), "t[1]": Tenant(name="x")},
+        endpoints={"e[0]": ENDPOINT, "e[1]": ENDPOINT},
+        routes={
+            "r[0]": Route(name="r", endpoints=("helpdesk",)),
+            "r[1]": Route(name="r", endpoints=("helpdesk",)),
+        },
+    )
+
+    assert said(twice) == [
+        "a[1].name: 'acme' is taken by a[0]",
+        "a[1].system_id: 'acme' is taken by a[0]",
+        "t[1].name: 'x' is taken by t[0]",
+        "n[1].number: '*' is taken by n[0]",
+        "r[1].name: 'r' is taken by r[0]",
+        "e[1].name: 'helpdesk' is taken by e[0]",
+    ]
+
+
+def test_references_are_followed() -> None:
+    declared = Declared(
+        tenants={"t": Tenant(name="retail")},
+        numbers={
+            "n[0]": Number(number="1", routes=("support", "support")),
+            "n[1]": Number(number="2", routes=("nowhere",)),
+            "n[2]": Number(number="3", tenant="retial"),
+        },
+        routes={
+            "r[0]": Route(name="support", endpoints=("helpdesk",)),
+            "r[1]": Route(name="empty", endpoints=()),
+            "r[2]": Route(name="foreign", endpoints=("helpdesk",), tenant="retail"),
+            "r[3]": Route(name="typo", endpoints=("helpdsk",)),
+        },
+        endpoints={"e": ENDPOINT},
+    )
+
+    assert said(declared) == [
+        "n[2].tenant: there is no tenant 'retial'; did you mean \"retail\"?",
+        "r[1].endpoints: must name at least one endpoint",
+        "r[2].endpoints[0]: endpoint 'helpdesk' belongs to another tenant",
+        "r[3].endpoints[0]: there is no endpoint 'helpdsk'; did you mean \"helpdesk\"?",
+        "n[0].routes[1]: names route 'support' a second time",
+        "n[1].routes[0]: there is no route 'nowhere'",
+    ]
+
+
+def test_networks() -> None:
+    problems = Problems()
+
+    check_networks(("10.0.0.0/8", "::1/128", "10.0.0.1/8", "x"), "d", problems)
+
+    assert [problem.path for problem in problems.found] == ["d[2]", "d[3]"]
+
+
+def test_listeners() -> None:
+    problems = Problems()
+    listeners = (
+        Listener(),
+        Listener(),
+        Listener(port=0, system_id="a b", timers=Timers(response=-1)),
+        Listener(port=0, pdu_limit=10),
+    )
+
+    check_listeners(listeners, problems)
+    check_listeners((), problems)
+
+    assert [str(problem) for problem in problems.found] == [
+        "listeners[1].port: is the same as that of listeners[0]",
+        "listeners[2].timers.response: must be 0 to 86_400",
+        "listeners[2].system_id: must be 1 to 15 ASCII characters, no spaces",
+        "listeners[3].pdu_limit: must be 1_024 to 16_777_216",
+        "listeners: needs at least one; leave it out for port 2775",
+    ]
+
+
+def test_structs_without_ranges_are_left_alone() -> None:
+    problems = Problems()
+
+    check_ranges(Tenant(name="x"), "t", problems)
+
+    assert problems.found == []
+
+
+ABSENT = Secret(given=False, value="")
+
+
+@pytest.mark.parametrize(
+    ("plain", "hashed", "problem"),
+    [
+        (ABSENT, ABSENT, "a.password: is required (or password_hash)"),
+        (Secret(True, "x"), Secret(True, "y"), "a.password: is given as well as password_hash"),
+        (Secret(True, "x" * 65), ABSENT, "a.password: must be at most 64 characters"),
+        (ABSENT, Secret(True, "hunter22"), "a.password_hash: is no Argon2id hash"),
+        (ABSENT, Secret(True, "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"), None),
+        (Secret(True, "hunter22"), ABSENT, None),
+        (Secret(True, ""), ABSENT, None),
+    ],
+)
+def test_an_account_has_one_password(plain: Secret, hashed: Secret, problem: str | None) -> None:
+    problems = Problems()
+
+    check_password(plain, hashed, "a", problems)
+
+    found = [str(each) for each in problems.found]
+    assert len(found) == (problem is not None)
+    assert all(each.startswith(str(problem)) and "hunter22" not in each for each in found)
+
+
+def test_endpoint_secrets() -> None:
+    def found(*values: str) -> list[str]:
+        problems = Problems()
+        check_secrets([Secret(True, value) for value in values], "s", problems)
+        return [problem.path for problem in problems.found]
+
+    others = ["whsec_" + letter * 40 for letter in "abcdef"]
+    assert found(SECRET) == []
+    assert found(*others[:5]) == []
+    assert found(*others) == ["s"]
+    assert found(SECRET, SECRET) == ["s"]
+    assert found("QUJD" * 8, "whsec_QUJD", "whsec_!!!!", "whsec_" + "QUJD" * 30) == [
+        "s[0]", "s[1]", "s[2]", "s[3]",
+    ]  # fmt: skip
