@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = [f"tests.{path.stem}" for path in sorted(Path(__file__).parent.glob("fix_*.py"))]
+pytest.register_assert_rewrite(*pytest_plugins)  # all first: some import others
 
 SEED = pytest.StashKey[int]()
 
