@@ -67,6 +67,10 @@ def _mask(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Mappi
             event[field] = mask_text(value) if isinstance(value, str) else "[masked]"
         elif isinstance(value, str):
             event[field] = mask_number(value) if field in NUMBER_FIELDS else mask_in_prose(value)
+        elif isinstance(value, list | tuple):
+            event[field] = [
+                mask_in_prose(each) if isinstance(each, str) else each for each in value
+            ]
     return event
 
 
@@ -221,6 +225,13 @@ class Metrics:
             "smsbridge_lane_age_seconds", "Age of the oldest delivery under way or due, by lane.",
             ["lane"], registry=registry,
         )  # fmt: skip
+        self.lanes = Gauge(
+            "smsbridge_lanes", "What delivery has in hand: lanes, open breakers, requests …",
+            ["what"], registry=registry,
+        )  # fmt: skip
+        self.ready = Gauge(
+            "smsbridge_ready", "1 while a process is ready for traffic.", registry=registry
+        )
         self.store_errors = Counter(
             "smsbridge_store_errors", "Store calls that failed, by error.", ["error"],
             registry=registry,

@@ -62,7 +62,7 @@ def test_numbers_texts_and_secrets_are_masked(logs: io.BytesIO) -> None:
     set_up_logging(form="json", stream=logs)
     structlog.get_logger().info(
         "x", source="+447700900123", content="I love you", secret="s", raw=b"I love you",
-        detail="sent to +447700900999",
+        detail="sent to +447700900999", added=("number +447700900999", 1),
     )  # fmt: skip
     (event,) = lines(logs)
     assert event["source"] == "+4477…123"
@@ -70,6 +70,7 @@ def test_numbers_texts_and_secrets_are_masked(logs: io.BytesIO) -> None:
     assert event["secret"] == "[secret]"
     assert event["raw"] == "[masked]"
     assert event["detail"] == "sent to +4477…999"
+    assert event["added"] == ["number +4477…999", 1]
 
 
 def test_unmasked_shows_all_but_secrets(logs: io.BytesIO) -> None:
