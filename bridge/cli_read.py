@@ -140,14 +140,7 @@ def show_message(
         return
     width = max(map(len, row))
     for name, value in row.items():
-        shown = (
-            "-"
-            if value is None
-            else {True: "yes", False: "no"}.get(value, value)
-            if isinstance(value, bool)
-            else value
-        )
-        click.echo(f"{name.replace('_', ' '):<{width}}  {shown}")
+        click.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")
     if not deliveries:
         click.echo("\nNo route wanted it: there is nothing to deliver.")
     for delivery in deliveries:
