@@ -82,11 +82,15 @@ def read_text(path: Path) -> str:
 
 def load_config(path: Path) -> tuple["Config", "LiveFile"]:
     """Read and check a whole configuration file. Raises ConfigError with every problem."""
+    from msgspec.structs import replace
+
     from bridge import config
 
-    return config.load(
+    local, live = config.load(
         read_text(path), str(path), os.environ, lambda name: Path(name).read_text(encoding="utf-8")
     )
+    # What the store remembers as the owner of its objects is the same from any directory.
+    return local, replace(live, source=str(path.resolve()))
 
 
 def store_path(ctx: click.Context) -> Path:

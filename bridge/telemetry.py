@@ -161,8 +161,13 @@ def set_up_logging(
     root.setLevel(min(threshold, logging.DEBUG) if level == "debug" else logging.WARNING)
 
 
+_FIRST = ("timestamp", "level", "event")
+
+
 def _json(event: Mapping[str, Any], **_options: object) -> str:
-    return msgspec.json.encode(event, enc_hook=repr).decode()
+    # People read these too: what happened comes first, the rest as it was given.
+    ordered = {**{name: event[name] for name in _FIRST if name in event}, **event}
+    return msgspec.json.encode(ordered, enc_hook=repr).decode()
 
 
 _LATENCIES = (

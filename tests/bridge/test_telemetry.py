@@ -56,6 +56,7 @@ def test_an_event_is_one_json_line_with_what_is_bound(logs: io.BytesIO) -> None:
     assert event["role"] == "carrier"
     assert event["process"] == "prc_1"
     assert event["timestamp"].endswith("Z")
+    assert list(event)[:3] == ["timestamp", "level", "event"]
 
 
 def test_numbers_texts_and_secrets_are_masked(logs: io.BytesIO) -> None:
