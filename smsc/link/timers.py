@@ -125,11 +125,12 @@ class LinkTimers:
             case "init":
                 running.append((self._since, options.session_init, Stop("session-init-timeout")))
             case "bound":
+                # First, so that it wins a tie: nobody is asked who is about to be unbound.
+                running.append((self._active_at, options.inactivity, Stop("inactivity")))
                 if self._asked_at is None:
                     running.append((self._heard_at, options.enquire_link, ASK_PEER))
                 else:
                     running.append((self._asked_at, options.response, Stop("enquire-link-timeout")))
-                running.append((self._active_at, options.inactivity, Stop("inactivity")))
             case "winding-down":
                 running.append((self._since, options.response, Stop("wind-down-timeout")))
             case "unbinding":
