@@ -91,13 +91,15 @@ def _read(file: BufferedReader) -> Iterator["Explanation"]:
 
 
 def _lines(lines: Iterable[str]) -> Iterator["Explanation"]:
-    from smsc.inspect import BadLine, Explanation, explain, parse_input
-    from smsc.wire.errors import WireError
+    from msgspec.structs import replace
+
+    from smsc.inspect import BadLine, explain, parse_input
 
     for number, octets in parse_input(lines):
         if isinstance(octets, BadLine):
-            error = WireError("incomplete", 0, _INPUT, 0, octets.reason)
-            yield Explanation(number, b"", error)
+            (nothing,) = explain(b"", line=number)
+            assert nothing.error is not None
+            yield replace(nothing, error=replace(nothing.error, field=_INPUT, detail=octets.reason))
         else:
             yield from explain(octets, line=number)
 

@@ -71,7 +71,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bridge.delivery": (*MODEL, *PURE, *STORE, "bridge.live", "smsc.crashpoint", "smsc"),
     "bridge.janitor": (*MODEL, *PURE, *STORE, "bridge.live"),
     "bridge.api": (*MODEL, *PURE, *STORE, "bridge.live", "bridge.telemetry"),
-    "bridge.telemetry": (*MODEL, "bridge.config"),
+    "bridge.telemetry": (*MODEL, "bridge.config", "smsc"),  # the version
     "bridge.doorbell": (),
     "bridge.app": (
         "bridge", "smsc.link.server", "smsc.link.dialer", "smsc.simulator", "smsc.config",
