@@ -222,6 +222,8 @@ class Doubt(Struct, frozen=True, kw_only=True):
     answered_to: int
     """Places up to this one had their answers written, unless named in :attr:`unanswered`."""
     unanswered: tuple[int, ...] = ()
+    only_unanswered: bool = False
+    """Only those in :attr:`unanswered`: for commits in doubt on a link that is well."""
     until: Millis
     """When it ends."""
 

@@ -1,0 +1,261 @@
+"""The SQLite engine of the store contract: which transaction does what.
+
+Everything here is one line a method; the themes have modules of their own beside this one.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bridge.errors import BatchRejected
+from bridge.model import Live
+from bridge.store.contract import (
+    Applied,
+    DeadLetter,
+    DeliveryRow,
+    Doubt,
+    Due,
+    Join,
+    Lease,
+    LiveObject,
+    MessageRecord,
+    MessageRow,
+    OpenSet,
+    ProcessStatus,
+    Record,
+    Recorded,
+    Settlement,
+)
+from bridge.store.sqlite import fragments, live, processes, reading, recording, repeats, sending
+from bridge.store.sqlite.connection import Database, Tx
+from smsc.message import Millis
+from smsc.status import LinkStatus
+
+ARRIVALS_KEPT = 900_000
+LINKS_KEPT = 86_400_000
+"""Milliseconds that arrival keys and closed links are kept."""
+
+PRUNED_AT_ONCE = 1_000
+
+NEVER = -(2**62)
+"""Before every time."""
+
+
+class SqliteStore:
+    """A store in one file, for any number of processes of one machine.
+
+    Implements :class:`bridge.store.contract.Store`; see there for what each method promises.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        clock: Callable[[], Millis],
+        busy_timeout: float = 5.0,
+        vfs: str | None = None,
+    ) -> None:
+        """Open the store at ``path``, making it (mode 0600) and migrating it where needed.
+
+        ``busy_timeout``: seconds a call may wait for other processes' transactions.
+        ``vfs``: SQLite's name of the file layer; tests put faults there.
+
+        Raises :class:`~bridge.errors.StoreUnusable`, saying what to do about it.
+        """
+        self._clock = clock
+        self._database = Database(Path(path), clock=clock, busy_timeout=busy_timeout, vfs=vfs)
+        self._write = self._database.write
+        self._read = self._database.read
+
+    def close(self) -> None:
+        """Let go of all connections, after the write under way. Idempotent."""
+        self._database.close()
+
+    # -- the carrier side ------------------------------------------------------------------
+
+    def record(self, batch: Sequence[Record]) -> list[Recorded]:
+        """Store a batch in one transaction; durable on return."""
+
+        def work(tx: Tx) -> list[Recorded]:
+            try:
+                return recording.record(tx, batch)
+            except (UnicodeError, OverflowError) as error:
+                # Lone surrogates, numbers beyond 64 bits: no text, no column holds them.
+                raise BatchRejected(f"{type(error).__name__} in a row") from error
+
+        return self._write(work, announce=True)
+
+    def complete(self, sets: Sequence[int], join: Join) -> list[str]:
+        """Join each of these sets that is whole and not done; return the message ids."""
+        return self._join(sets, join, now=self._clock(), expired_by=NEVER)
+
+    def expire(self, now: Millis, join: Join, limit: int = 100) -> list[str]:
+        """Join sets that nobody completed or whose time is up; return the message ids."""
+        if self._read(lambda tx: fragments.over(tx, now)):
+            self._write(lambda tx: fragments.remove(tx, now))
+        sets = self._read(lambda tx: fragments.stale(tx, now, limit))
+        return self._join(sets, join, now=now, expired_by=now) if sets else []
+
+    def _join(
+        self, sets: Sequence[int], join: Join, *, now: Millis, expired_by: Millis
+    ) -> list[str]:
+        """Join sets in one transaction; if what one makes can't be stored, each in its own.
+
+        One that can't be stored alone either is quarantined, as if ``join`` had raised.
+        """
+
+        def joined(ids: Sequence[int], by: Join) -> list[str]:
+            def work(tx: Tx) -> list[str]:
+                try:
+                    return fragments.join_sets(tx, ids, by, now=now, expired_by=expired_by)
+                except (UnicodeError, OverflowError) as error:
+                    raise BatchRejected(f"{type(error).__name__} in a row") from error
+
+            return self._write(work)
+
+        try:
+            return joined(sets, join)
+        except BatchRejected as error:
+            if len(sets) > 1:
+                return [
+                    message
+                    for one in sets
+                    for message in self._join([one], join, now=now, expired_by=expired_by)
+                ]
+            rejection = error
+
+        def refuse(_: OpenSet) -> MessageRecord:
+            raise rejection
+
+        return joined(sets, refuse)
+
+    def doubt(self, doubts: Sequence[Doubt]) -> int:
+        """Make arrivals doubtful; return how many."""
+        return self._write(lambda tx: repeats.doubt(tx, doubts)) if doubts else 0
+
+    def doubt_process(self, process: str, now: Millis) -> int:
+        """Make doubtful what a process that is gone has last taken; forget the process."""
+        return self._write(lambda tx: processes.doubt_process(tx, process, now))
+
+    # -- the delivery side -----------------------------------------------------------------
+
+    def lease(self, process: str, lanes: Sequence[str], ttl: float) -> list[Lease]:
+        """Take or renew lanes for ``ttl`` seconds; return those now held."""
+        return self._write(lambda tx: sending.lease(tx, process, lanes, ttl))
+
+    def release(self, process: str, lanes: Sequence[str] | None = None) -> None:
+        """Give lanes back (all for None)."""
+        self._write(lambda tx: sending.release(tx, process, lanes))
+
+    def due(self, lane: str, now: Millis, limit: int, held: Sequence[int] = ()) -> list[Due]:
+        """Read what is due in a lane, oldest due first."""
+        return self._read(lambda tx: sending.due(tx, lane, now, limit, held))
+
+    def next_due(self, lane: str, now: Millis) -> Millis | None:
+        """Return when the next delivery of the lane after ``now`` is due."""
+        return self._read(lambda tx: sending.next_due(tx, lane, now))
+
+    def pending_lanes(self) -> list[tuple[str, Millis]]:
+        """Name every lane with pending deliveries, and when its earliest is due."""
+        return self._read(sending.pending_lanes)
+
+    def settle(self, lane: str, token: int, settlements: Sequence[Settlement]) -> None:
+        """Write outcomes and attempts in one transaction; durable on return."""
+        self._write(lambda tx: sending.settle(tx, lane, token, settlements), announce=True)
+
+    def bury(self, endpoint: str, reason: str, now: Millis, limit: int = 1_000) -> int:
+        """Make pending deliveries of an endpoint dead letters; how many."""
+        return self._write(lambda tx: sending.bury(tx, endpoint, reason, now, limit))
+
+    def backlog(self) -> dict[str, int]:
+        """Count pending deliveries by endpoint."""
+        return self._read(sending.backlog)
+
+    # -- processes, links, configuration -----------------------------------------------------
+
+    def beat(self, process: ProcessStatus, links: Sequence[LinkStatus], now: Millis) -> None:
+        """Store a process's figures and its links."""
+        self._write(lambda tx: processes.beat(tx, process, links, now))
+
+    def leave(self, process: str) -> None:
+        """Forget a process that ended in good order."""
+        self._write(lambda tx: processes.leave(tx, process))
+
+    def processes(self) -> list[ProcessStatus]:
+        """Return all that have not left."""
+        return self._read(processes.processes)
+
+    def links(self) -> list[LinkStatus]:
+        """Return links of all processes, live ones first."""
+        return self._read(processes.links)
+
+    def apply(self, source: str, objects: Sequence[LiveObject], now: Millis) -> Applied:
+        """Make what ``source`` declares exactly ``objects``."""
+        return self._write(lambda tx: live.apply(tx, source, objects, now))
+
+    def live(self, known: int = -1) -> Live | None:
+        """Return the newest revision; None if it is ``known``."""
+        return self._read(lambda tx: live.live(tx, known))
+
+    # -- for people --------------------------------------------------------------------------
+
+    def messages(
+        self,
+        *,
+        limit: int = 50,
+        before: str | None = None,
+        source: str | None = None,
+        destination: str | None = None,
+        status: str | None = None,
+        id: str | None = None,  # noqa: A002  # the field's name
+    ) -> list[MessageRow]:
+        """List messages, newest first. Raises NotFound where ``before`` names none."""
+        return self._read(
+            lambda tx: reading.messages(
+                tx,
+                limit=limit,
+                before=before,
+                source=source,
+                destination=destination,
+                status=status,
+                id_=id,
+            )
+        )
+
+    def deliveries(self, message_id: str) -> list[DeliveryRow]:
+        """Return every delivery of a message with its attempts."""
+        return self._read(lambda tx: reading.deliveries(tx, message_id))
+
+    def dead_letters(
+        self, *, limit: int = 50, before: int | None = None, endpoint: str | None = None
+    ) -> list[DeadLetter]:
+        """List dead letters, those of the newest events first."""
+        return self._read(
+            lambda tx: reading.dead_letters(tx, limit=limit, before=before, endpoint=endpoint)
+        )
+
+    def retry(
+        self, ids: Sequence[int] | None, *, endpoint: str | None, now: Millis, limit: int = 1_000
+    ) -> int:
+        """Make dead letters pending again, due now, with a fresh schedule; how many."""
+        return self._write(lambda tx: sending.retry(tx, ids, endpoint, now, limit))
+
+    def counts(self) -> dict[str, int]:
+        """Count what there is; see :func:`bridge.store.sqlite.reading.counts`."""
+        return self._read(reading.counts)
+
+    # -- upkeep ------------------------------------------------------------------------------
+
+    def prune(self, now: Millis) -> int:
+        """Remove what is only needed for a while, at most 1,000 rows each; how many went."""
+
+        def work(tx: Tx) -> int:
+            keys = repeats.prune(
+                tx, arrivals_before=now - ARRIVALS_KEPT, now=now, limit=PRUNED_AT_ONCE
+            )
+            return keys + processes.prune(tx, now - LINKS_KEPT, PRUNED_AT_ONCE)
+
+        return self._write(work)
+
+    def checkpoint(self) -> None:
+        """Copy the log into the database, and keep the log short."""
+        self._database.checkpoint()

@@ -1,0 +1,114 @@
+"""Processes and links as they tell the store every second, and their upkeep."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from bridge.store.contract import Doubt, ProcessStatus
+from bridge.store.sqlite import repeats, sending
+from bridge.store.sqlite.connection import Tx
+from bridge.store.sqlite.writing import Octets, insert, run
+from smsc.message import Millis
+from smsc.status import LinkStatus
+
+IN_DOUBT = 60_000
+"""Milliseconds before a link's last sign of life from which on its arrivals are doubtful."""
+
+DOUBT_LASTS = 600_000
+"""Milliseconds that a repeat of them may take."""
+
+_encode = msgspec.json.Encoder().encode
+_process = msgspec.json.Decoder(ProcessStatus)
+_link = msgspec.json.Decoder(LinkStatus)
+
+_LINK = insert("link", "id, process, closed_at, status", octets=1, verb="INSERT OR REPLACE")
+
+
+def beat(tx: Tx, process: ProcessStatus, links: Sequence[LinkStatus], now: Millis) -> None:
+    """Store a process's figures and its links.
+
+    A link of the process that is open in the store and not named any more counts as closed.
+    """
+    status = structs.replace(process, seen_at=now)
+    tx.db.execute("INSERT OR REPLACE INTO process VALUES (?, ?)", (process.id, _encode(status)))
+    named = {link.link for link in links}
+    open_links = _open_links(tx, process.id)
+    forgotten = [link for link in open_links if link.link not in named]
+    _put(tx, process.id, [*links, *_closed(forgotten, "not told of any more")], now)
+
+
+def _put(tx: Tx, process: str, links: Iterable[LinkStatus], now: Millis) -> None:
+    """Store links. A closed one keeps the time at which it was first seen closed."""
+    found: list[Any] = tx.db.execute(
+        "SELECT id, closed_at FROM link WHERE process = ?", (process,)
+    ).fetchall()
+    known = dict(found)
+    octets = Octets()
+    rows = []
+    for link in links:
+        closed_at = (known.get(link.link) or now) if link.state == "closed" else None
+        rows.append((link.link, process, closed_at, *octets.put(_encode(link))))
+    run(tx.db, _LINK, rows, octets)
+
+
+def _open_links(tx: Tx, process: str) -> list[LinkStatus]:
+    found = tx.db.execute(
+        "SELECT status FROM link WHERE process = ? AND closed_at IS NULL", (process,)
+    )
+    return [_link.decode(row[0]) for row in found]
+
+
+def _closed(links: Iterable[LinkStatus], reason: str) -> list[LinkStatus]:
+    return [structs.replace(link, state="closed", reason=reason) for link in links]
+
+
+def leave(tx: Tx, process: str) -> None:
+    """Forget a process that ended in good order."""
+    now = tx.clock()
+    _forget(tx, process, _open_links(tx, process), "its process ended", now)
+
+
+def doubt_process(tx: Tx, process: str, now: Millis) -> int:
+    """Make doubtful what a process that is gone has last taken, and forget the process."""
+    links = _open_links(tx, process)
+    doubts = [
+        Doubt(
+            link=link.link,
+            account=link.account,
+            since=link.alive_at - IN_DOUBT,
+            answered_to=link.answered,
+            until=now + DOUBT_LASTS,
+        )
+        for link in links
+    ]
+    count = repeats.doubt(tx, doubts)
+    _forget(tx, process, links, "its process is gone", now)
+    return count
+
+
+def _forget(tx: Tx, process: str, links: Sequence[LinkStatus], reason: str, now: Millis) -> None:
+    _put(tx, process, _closed(links, reason), now)
+    tx.db.execute("DELETE FROM process WHERE id = ?", (process,))
+    sending.release(tx, process, None)
+
+
+def processes(tx: Tx) -> list[ProcessStatus]:
+    """Return all that have not left."""
+    return [_process.decode(row[0]) for row in tx.db.execute("SELECT status FROM process")]
+
+
+def links(tx: Tx) -> list[LinkStatus]:
+    """Return links of all processes, live ones first, then by when they were opened."""
+    found = [_link.decode(row[0]) for row in tx.db.execute("SELECT status FROM link")]
+    return sorted(found, key=lambda link: (link.state == "closed", link.opened_at, link.link))
+
+
+def prune(tx: Tx, closed_before: Millis, limit: int) -> int:
+    """Remove links closed before a time; return how many."""
+    tx.db.execute(
+        "DELETE FROM link WHERE id IN (SELECT id FROM link WHERE closed_at < ? LIMIT ?)",
+        (closed_before, limit),
+    )
+    return tx.db.changes()

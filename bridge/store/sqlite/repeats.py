@@ -1,0 +1,148 @@
+"""Arrival keys, and which of them are doubtful. See the theory of :mod:`bridge.store.contract`.
+
+An arrival that becomes doubtful moves from ``arrival`` to ``doubtful``: so saying it twice
+changes nothing, even when the doubt was used up in between.
+"""
+
+from collections.abc import Sequence
+
+from bridge.store.contract import ArrivalKey, Doubt
+from bridge.store.rows import FINGERPRINT_SIZE
+from bridge.store.sqlite.connection import Tx
+from bridge.store.sqlite.writing import Octets, insert, json, run
+from smsc.message import Millis
+
+MINUTE = 60_000
+
+_ARRIVAL = insert(
+    "arrival",
+    "minute, link, place, account, received_at, id, fingerprint",
+    octets=1,
+    # The same arrival recorded again, after a commit in doubt: the later row tells of it.
+    verb="INSERT OR REPLACE",
+)
+
+
+_CHOSEN = """
+FROM arrival WHERE minute IN (SELECT value FROM json_each(:minutes))
+ AND link = :link AND received_at >= :since
+ AND (NOT :only OR place IN (SELECT value FROM json_each(:unanswered)))
+"""
+_DOUBT = f"""
+INSERT OR IGNORE INTO doubtful (account, fingerprint, link, place, id, answered, until)
+SELECT account, fingerprint, link, place, id,
+ place <= :answered_to AND place NOT IN (SELECT value FROM json_each(:unanswered)), :until
+{_CHOSEN}
+"""  # noqa: S608  # our own words
+_MOVED = f"DELETE {_CHOSEN}"
+
+
+class Doubtful:
+    """The doubtful arrivals that a batch may repeat; each is used once."""
+
+    def __init__(self, tx: Tx, keys: Sequence[ArrivalKey]) -> None:
+        pairs = {(key.account, key.fingerprint[:FINGERPRINT_SIZE].hex()) for key in keys}
+        found = tx.db.execute(
+            "SELECT d.account, d.fingerprint, d.link, d.place, d.id, d.answered, d.until"
+            " FROM json_each(?) j JOIN doubtful d ON d.account = j.value ->> 0"
+            " AND d.fingerprint = unhex(j.value ->> 1)"
+            " ORDER BY d.answered, d.link, d.place",
+            (json(pairs),),
+        )
+        self._known: dict[tuple[str, bytes], list[tuple[str, int, str, int, int]]] = {}
+        for account, fingerprint, link, place, id_, answered, until in found:
+            waiting = self._known.setdefault((account, fingerprint), [])
+            waiting.append((link, place, id_, answered, until))
+        self._used: list[tuple[str, str, str, int]] = []
+
+    def take(self, key: ArrivalKey) -> tuple[str, bool] | None:
+        """Use up what ``key`` repeats: its id, and whether its answer was written."""
+        pair = key.account, key.fingerprint[:FINGERPRINT_SIZE]
+        waiting = self._known.get(pair, [])
+        for index, (link, place, id_, answered, until) in enumerate(waiting):
+            if until >= key.received_at:
+                del waiting[index]
+                self._used.append((pair[0], pair[1].hex(), link, place))
+                return id_, bool(answered)
+        return None
+
+    def write(self, tx: Tx) -> None:
+        """Forget what was used."""
+        run(
+            tx.db,
+            "DELETE FROM doubtful WHERE (account, fingerprint, link, place) IN"
+            " (SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3"
+            " FROM json_each(?1))",
+            self._used,
+        )
+
+
+class Arrivals:
+    """Gathers the keys of what a batch stored, or recognised."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[object, ...]] = []
+        self._octets = Octets()
+
+    def put(self, key: ArrivalKey, id_: str) -> None:
+        """Add one, with the id of what is stored for it."""
+        received_at = key.received_at
+        self._rows.append(
+            (
+                received_at // MINUTE,
+                key.link,
+                key.place,
+                key.account,
+                received_at,
+                id_,
+                *self._octets.put(key.fingerprint[:FINGERPRINT_SIZE]),
+            )
+        )
+
+    def write(self, tx: Tx) -> None:
+        """Store them."""
+        run(tx.db, _ARRIVAL, self._rows, self._octets)
+
+
+def doubt(tx: Tx, doubts: Sequence[Doubt]) -> int:
+    """Make arrivals doubtful; return how many."""
+    oldest, newest = tx.db.execute(
+        "SELECT (SELECT min(minute) FROM arrival), (SELECT max(minute) FROM arrival)"
+    ).get
+    if oldest is None:
+        return 0
+    return sum(_doubt(tx, one, oldest, newest) for one in doubts)
+
+
+def _doubt(tx: Tx, one: Doubt, oldest: int, newest: int) -> int:
+    """Move the arrivals of one link. Each minute is one seek: they are clustered by it."""
+    minutes = range(max(one.since // MINUTE, oldest), newest + 1)
+    given = {
+        "minutes": json(minutes),
+        "link": one.link,
+        "since": one.since,
+        "unanswered": json(one.unanswered),
+        "only": one.only_unanswered,
+        "answered_to": one.answered_to,
+        "until": one.until,
+    }
+    tx.db.execute(_DOUBT, given)
+    moved = tx.db.changes()
+    tx.db.execute(_MOVED, given)
+    return moved
+
+
+def prune(tx: Tx, *, arrivals_before: Millis, now: Millis, limit: int) -> int:
+    """Remove arrivals received before a time, and doubts that have ended: ``limit`` of each."""
+    tx.db.execute(
+        "DELETE FROM arrival WHERE (minute, link, place) IN"
+        " (SELECT minute, link, place FROM arrival WHERE minute < ? LIMIT ?)",
+        (arrivals_before // MINUTE, limit),
+    )
+    gone = tx.db.changes()
+    tx.db.execute(
+        "DELETE FROM doubtful WHERE (account, fingerprint, link, place) IN"
+        " (SELECT account, fingerprint, link, place FROM doubtful WHERE until < ? LIMIT ?)",
+        (now, limit),
+    )
+    return gone + tx.db.changes()
