@@ -144,6 +144,8 @@ class Server:
                 clock=self._clock,
             )
             self._connections.add(connection)
+            if self._accepting.cancel_called:  # accepted just before the drain began
+                connection.unbind("shutdown")
             try:
                 await connection.run()
             finally:

@@ -1,0 +1,390 @@
+"""A port over real loopback sockets: one side always acts first, each test has a deadline."""
+
+import errno
+import itertools
+import logging
+import struct
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import smpplib.client
+import smpplib.consts
+import smpplib.exceptions
+import smpplib.smpp
+import structlog
+import trio
+
+from smsc.config import Account, Listener, Timers
+from smsc.link import server as module
+from smsc.link.server import Server, open_listeners
+from smsc.message import Message
+from smsc.wire.pdu import Pdu
+from smsc.wire.spec import CommandId, Status, UnbindResp
+from tests.fix_inbox import MemoryGate, MemoryInbox
+from tests.fix_peer import Peer, deliver
+
+HOST = "127.0.0.1"
+DEADLINE = 15
+ACCOUNT = Account(name="acme", system_id="acme")
+
+
+@dataclass
+class Port:
+    """A server on a free port."""
+
+    server: Server
+    port: int
+    inbox: MemoryInbox = field(default_factory=MemoryInbox)
+    gate: MemoryGate = field(default_factory=lambda: MemoryGate(ACCOUNT))
+    done: trio.Event = field(default_factory=trio.Event)
+
+    async def dial(self) -> Peer:
+        return Peer(await trio.open_tcp_stream(HOST, self.port))
+
+    async def until(self, states: list[str]) -> None:
+        """Wait until the links are in these states."""
+        while sorted(status.state for status in self.server.statuses()) != sorted(states):
+            await trio.lowlevel.checkpoint()
+
+
+@asynccontextmanager
+async def serving(listener: Listener | None = None, *accounts: Account) -> AsyncIterator[Port]:
+    inbox = MemoryInbox()
+    gate = MemoryGate(*(accounts or (ACCOUNT,)))
+    ids = itertools.count(1)
+    server = Server(
+        listener or Listener(),
+        inbox,
+        gate,
+        clock=lambda: time.time_ns() // 1_000_000,
+        new_link=lambda: f"lnk_{next(ids)}",
+    )
+    sockets = await open_listeners(HOST, 0)
+    port = Port(server, sockets[0].socket.getsockname()[1], inbox, gate)
+
+    async def serve(*, task_status: trio.TaskStatus[None]) -> None:
+        await server.serve(sockets, task_status=task_status)
+        port.done.set()
+
+    with trio.fail_after(DEADLINE):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve)
+            yield port
+            nursery.cancel_scope.cancel()
+
+
+# An independent carrier: smpplib, as it is.
+
+
+def client_of(port: Port) -> smpplib.client.Client:
+    logging.getLogger("smpplib").setLevel(logging.CRITICAL)
+    client = smpplib.client.Client(HOST, port.port, timeout=5, allow_unknown_opt_params=True)
+    client.connect()
+    return client
+
+
+async def with_smpplib(port: Port, use: Callable[[smpplib.client.Client], None]) -> None:
+    def run() -> None:
+        client = client_of(port)
+        try:
+            use(client)
+        finally:
+            client.disconnect()
+
+    await trio.to_thread.run_sync(run)
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        ("receiver", "deliver_sm"),
+        ("transceiver", "deliver_sm"),
+        ("transceiver", "submit_sm"),
+        ("transmitter", "submit_sm"),  # smpplib lets no transmitter send deliver_sm
+    ],
+)
+async def test_smpplib_binds_delivers_and_unbinds(kind: str, command: str) -> None:
+    answers: list[tuple[str, int, int]] = []
+
+    def use(client: smpplib.client.Client) -> None:
+        bound = getattr(client, f"bind_{kind}")(system_id="acme", password="secret")
+        answers.append((bound.command, bound.status, bound.sequence))
+        for text in (b"first", b"second"):
+            pdu = smpplib.smpp.make_pdu(
+                command,
+                client=client,
+                source_addr_ton=smpplib.consts.SMPP_TON_INTL,
+                source_addr_npi=smpplib.consts.SMPP_NPI_ISDN,
+                source_addr="447700900123",
+                dest_addr_ton=smpplib.consts.SMPP_TON_INTL,
+                dest_addr_npi=smpplib.consts.SMPP_NPI_ISDN,
+                destination_addr="447700900999",
+                short_message=text,
+            )
+            client.send_pdu(pdu)
+            answer = client.read_pdu()
+            answers.append((answer.command, answer.status, answer.sequence - pdu.sequence))
+        client.unbind()
+
+    async with serving() as port:
+        await with_smpplib(port, use)
+        await port.until([])
+
+    assert answers == [
+        (f"bind_{kind}_resp", 0, answers[0][2]),
+        (f"{command}_resp", 0, 0),
+        (f"{command}_resp", 0, 0),
+    ]
+    assert [
+        arrival.content.text for arrival in port.inbox.arrivals if isinstance(arrival, Message)
+    ] == ["first", "second"]
+    assert [status.kind for status in port.gate.opens] == [kind]
+    assert [status.reason for status in port.gate.closes] == ["unbound-by-peer"]
+    assert port.inbox.losses == []
+
+
+@pytest.mark.parametrize(
+    ("system_id", "password", "status"),
+    [
+        ("acme", "wrong", Status.ESME_RINVPASWD),
+        ("nobody", "secret", Status.ESME_RINVSYSID),
+    ],
+)
+async def test_smpplib_is_told_why_it_may_not_bind(
+    system_id: str, password: str, status: Status
+) -> None:
+    errors: list[int] = []
+
+    def use(client: smpplib.client.Client) -> None:
+        with pytest.raises(smpplib.exceptions.PDUError) as raised:
+            client.bind_transceiver(system_id=system_id, password=password)
+        errors.append(raised.value.args[1])
+
+    async with serving() as port:
+        await with_smpplib(port, use)
+        await port.until([])
+
+    assert errors == [status]
+    assert port.gate.opens == []
+
+
+async def test_smpplib_message_before_bind_is_refused() -> None:
+    statuses: list[int] = []
+
+    def use(client: smpplib.client.Client) -> None:
+        client.state = smpplib.consts.SMPP_CLIENT_STATE_BOUND_TRX  # it would not send it otherwise
+        client.send_pdu(smpplib.smpp.make_pdu("deliver_sm", client=client, short_message=b"x"))
+        statuses.append(client.read_pdu().status)
+
+    async with serving() as port:
+        await with_smpplib(port, use)
+
+    assert statuses == [Status.ESME_RINVBNDSTS]
+
+
+# Octet by octet.
+
+
+async def test_two_gigabytes_are_refused_without_room_being_made_for_them() -> None:
+    async with serving() as port:
+        peer = await port.dial()
+        await peer.send(struct.pack(">IIII", 0x80000000, CommandId.deliver_sm, 0, 1))
+
+        assert await peer.told() == ("generic_nack", Status.ESME_RINVCMDLEN, 0)
+        assert await peer.told() is None
+        await peer.stream.aclose()
+
+
+async def test_the_last_answer_survives_octets_that_are_still_coming() -> None:
+    """Closing a socket with unread octets would reset it, and the peer never see the nack."""
+    async with serving() as port:
+        peer = await port.dial()
+        await peer.send(b"GET / HTTP/1.1\r\n" + b"x" * 500_000)
+
+        assert await peer.told() == ("generic_nack", Status.ESME_RINVCMDLEN, 0)
+        assert await peer.told() is None
+        await peer.stream.aclose()
+
+
+async def test_half_a_bind_then_silence_is_cut() -> None:
+    async with serving(Listener(timers=Timers(session_init=0.2))) as port:
+        peer = await port.dial()
+        await peer.send(struct.pack(">IIII", 64, CommandId.bind_receiver, 0, 1) + b"acm")
+
+        assert await peer.told() is None
+        await peer.stream.aclose()
+
+
+async def test_connect_and_close_is_not_an_error() -> None:
+    with structlog.testing.capture_logs() as log:
+        async with serving() as port:
+            for _ in range(3):
+                peer = await port.dial()
+                await port.until(["open"])
+                await peer.stream.aclose()
+                await port.until([])
+
+    assert {event["log_level"] for event in log} == {"debug"}
+
+
+async def test_one_bad_peer_costs_the_others_nothing() -> None:
+    async with serving() as port:
+        good = await port.dial()
+        await good.bind()
+        bad = await port.dial()
+        await bad.send(b"\0" * 64)
+        assert await bad.told() == ("generic_nack", Status.ESME_RINVCMDLEN, 0)
+        await bad.stream.aclose()
+
+        await good.send(deliver(5))
+        assert await good.told() == ("deliver_sm_resp", Status.ESME_ROK, 5)
+        await good.stream.aclose()
+
+
+async def test_statuses_show_each_link() -> None:
+    async with serving() as port:
+        peer = await port.dial()
+        await peer.bind()
+
+        (status,) = port.server.statuses()
+        host, _, number = status.peer.rpartition(":")
+        assert (host, status.state, status.account) == (HOST, "bound", "acme")
+        assert int(number)
+        assert status.link == "lnk_1"
+        await peer.stream.aclose()
+
+
+async def test_removed_accounts_are_unbound_and_others_are_not() -> None:
+    other = Account(name="other", system_id="other")
+    async with serving(None, ACCOUNT, other) as port:
+        first, second = await port.dial(), await port.dial()
+        await first.bind("acme")
+        await second.bind("other")
+        del port.gate.accounts["acme"]
+
+        port.server.refresh()
+
+        assert await first.told() == ("unbind", 0, 1)
+        await first.send(Pdu(CommandId.unbind_resp, 0, 1, UnbindResp()))
+        assert await first.told() is None
+        await first.stream.aclose()
+        await second.send(deliver(2))
+        assert await second.told() == ("deliver_sm_resp", Status.ESME_ROK, 2)
+        await second.stream.aclose()
+
+
+# Bounds.
+
+
+async def test_more_connections_than_allowed_wait_their_turn() -> None:
+    async with serving(Listener(max_connections=1)) as port:
+        first = await port.dial()
+        await first.bind()
+        second = await port.dial()  # the kernel's queue takes it
+        with trio.move_on_after(0.1) as waited:
+            await second.bind()
+        assert waited.cancelled_caught
+
+        await first.stream.aclose()
+        assert await second.told() == ("bind_transceiver_resp", Status.ESME_ROK, 1)
+        await second.stream.aclose()
+
+
+async def test_an_accept_that_lacks_resources_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ACCEPT_PAUSE", 0.01)
+    accept = trio.SocketListener.accept
+    failures = iter([errno.EMFILE, errno.ENFILE])
+
+    async def poor(self: trio.SocketListener) -> trio.SocketStream:
+        error = next(failures, None)
+        if error:
+            raise OSError(error, "none left")
+        return await accept(self)
+
+    monkeypatch.setattr(trio.SocketListener, "accept", poor)
+    with structlog.testing.capture_logs() as log:
+        async with serving() as port:
+            peer = await port.dial()
+            await peer.bind()
+            await peer.stream.aclose()
+
+    assert [event["event"] for event in log].count("accept.overload") == 2
+
+
+# Shutdown.
+
+
+async def test_drain_answers_unbinds_and_closes() -> None:
+    async with serving() as port:
+        peer = await port.dial()
+        await peer.bind()
+        stranger = await port.dial()
+        port.inbox.hold = trio.Event()
+        await peer.send(deliver(7))
+        await port.inbox.took.wait()
+        await port.until(["bound", "open"])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(port.server.drain, trio.current_time() + 10)
+            assert await stranger.told() is None
+            await stranger.stream.aclose()
+            with pytest.raises(OSError, match="all attempts to connect"):
+                await trio.open_tcp_stream(HOST, port.port)
+            port.inbox.hold.set()
+
+            assert await peer.told() == ("deliver_sm_resp", Status.ESME_ROK, 7)
+            assert await peer.told() == ("unbind", 0, 1)
+            await peer.send(Pdu(CommandId.unbind_resp, 0, 1, UnbindResp()))
+            assert await peer.told() is None
+            await peer.stream.aclose()
+        await port.done.wait()
+
+    assert port.inbox.losses == []
+    assert [status.reason for status in port.gate.closes] == ["shutdown"]
+
+
+async def test_drain_is_bounded_and_reports_what_it_cut() -> None:
+    async with serving() as port:
+        peer = await port.dial()
+        await peer.bind()
+        port.inbox.hold = trio.Event()
+        await peer.send(deliver(7))
+        await port.inbox.took.wait()
+
+        await port.server.drain(trio.current_time() + 0.1)
+
+        await port.done.wait()
+        assert await peer.told() is None
+        await peer.stream.aclose()
+
+    assert [loss.unanswered for loss in port.inbox.losses] == [(1,)]
+    assert port.server.statuses() == []
+
+
+async def test_drain_without_links_is_done_at_once() -> None:
+    async with serving() as port:
+        await port.server.drain(trio.current_time() + 5)
+        await port.done.wait()
+
+
+# Listening.
+
+
+async def test_a_port_that_is_taken_is_an_error() -> None:
+    async with serving() as port:
+        with pytest.raises(OSError) as raised:
+            await open_listeners(HOST, port.port)
+
+    assert raised.value.errno == errno.EADDRINUSE
+
+
+async def test_a_port_may_be_shared_by_those_who_agree() -> None:
+    (first,) = await open_listeners(HOST, 0, reuse_port=True)
+    async with first:
+        (second,) = await open_listeners(HOST, first.socket.getsockname()[1], reuse_port=True)
+        await second.aclose()
