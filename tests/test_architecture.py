@@ -63,10 +63,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bridge.store.contract": MODEL,
     "bridge.store": (*MODEL, *STORE, "smsc.config", "smsc.crashpoint"),
     "bridge.passwords": MODEL,
-    "bridge.live": (*MODEL, *PURE, *STORE, "bridge.doorbell", "smsc.config"),
+    "bridge.live": (
+        *MODEL, *PURE, *STORE, "bridge.doorbell", "bridge.passwords", "smsc.config",
+    ),
     "bridge.intake": (
         *MODEL, *PURE, *STORE, "bridge.live", "bridge.passwords",
-        "smsc.inbox", "smsc.content", "smsc.crashpoint",
+        "smsc.inbox", "smsc.content", "smsc.crashpoint", "smsc.config",
     ),
     "bridge.delivery": (*MODEL, *PURE, *STORE, "bridge.live", "smsc.crashpoint", "smsc"),
     "bridge.janitor": (*MODEL, *PURE, *STORE, "bridge.live"),
