@@ -1,0 +1,181 @@
+"""The program itself, on real sockets: processes of one role and of all, their beginning and end.
+
+Each test has a deadline. What the gateway does with traffic is told by the stories.
+"""
+
+import os
+import signal
+import socket
+
+import httpx
+import psutil
+import pytest
+import trio
+
+from bridge.cli_options import now
+from bridge.store.sqlite.engine import SqliteStore
+from smsc.simulator.carrier import Carrier
+from tests.fix_gateway import (
+    NUMBER,
+    PASSWORD,
+    ROOT,
+    SMSBRIDGE,
+    SYSTEM_ID,
+    Gateway,
+    GatewayFactory,
+    free_port,
+    to_one,
+)
+
+BOUND = 60
+NOWHERE = "http://127.0.0.1:9/sms"
+
+
+def bound(gateway: Gateway) -> Carrier:
+    return Carrier(port=gateway.smpp_port, system_id=SYSTEM_ID, password=PASSWORD)
+
+
+async def becomes_ready(gateway: Gateway) -> None:
+    while not await gateway.ready():  # noqa: ASYNC110  # another process says it
+        await trio.sleep(0.05)
+
+
+async def run_alone(gateway: Gateway, role: str) -> trio.Process:
+    with gateway.log_file.open("ab") as log:
+        return await trio.lowlevel.open_process(
+            [*SMSBRIDGE, "serve", "--role", role, "--config", str(gateway.config)],
+            cwd=ROOT, env=gateway.env, stderr=log,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["carrier", "delivery", "api", "all"])
+async def test_a_role_alone_begins_beats_and_leaves(role: str, gateway_in: GatewayFactory) -> None:
+    with trio.fail_after(BOUND):
+        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
+            gateway.process = await run_alone(gateway, role)
+            await gateway.until(lambda: "process.ready" in gateway.log())
+            store = SqliteStore(gateway.store, clock=now)
+            try:
+                (status,) = store.processes()
+                assert (status.role, status.pid) == (role, gateway.process.pid)
+                assert status.figures["smsbridge_ready"] == 1
+                assert await gateway.stop() == 0
+                assert store.processes() == []
+            finally:
+                store.close()
+
+
+async def test_all_roles_in_one_process_take_a_message(gateway_in: GatewayFactory) -> None:
+    with trio.fail_after(BOUND):
+        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
+            gateway.process = await run_alone(gateway, "all")
+            await gateway.until(lambda: "process.ready" in gateway.log())
+            await becomes_ready(gateway)
+            async with bound(gateway) as link:
+                (answer,) = await link.send("hello", source="+447700900123", destination=NUMBER)
+                assert answer.ok
+            (row,) = await gateway.listed("messages")
+            assert row["status"] == "pending"
+            page = (await gateway.get("/metrics"))[1]
+            assert 'smsbridge_arrivals_total{verdict="stored"} 1.0' in page
+
+
+async def test_a_process_that_dies_is_replaced_and_buried(gateway_in: GatewayFactory) -> None:
+    with trio.fail_after(BOUND):
+        async with gateway_in(to_one(NOWHERE)) as gateway:
+            for role in ("carrier", "delivery", "api"):
+                (child,) = gateway.children(role)
+                os.kill(child.pid, signal.SIGKILL)
+                await gateway.until(
+                    lambda role=role, pid=child.pid: any(  # type: ignore[misc]  # bound now
+                        process.pid != pid for process in gateway.children(role)
+                    )
+                )
+            await becomes_ready(gateway)
+            async with bound(gateway) as link:
+                assert (await link.enquire()).ok
+            assert gateway.log().count("process.buried") == 3
+
+
+async def test_children_end_when_the_supervisor_is_killed(gateway_in: GatewayFactory) -> None:
+    with trio.fail_after(BOUND):
+        async with gateway_in(to_one(NOWHERE)) as gateway:
+            assert gateway.process
+            children = gateway.children()
+            assert len(children) == 3
+            gateway.process.kill()
+            await gateway.process.wait()
+            await gateway.until(lambda: not any(map(_lives, children)))
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_several_carrier_processes_share_a_port(gateway_in: GatewayFactory) -> None:
+    with trio.fail_after(BOUND):
+        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
+            text = gateway.config.read_text()
+            gateway.config.write_text(text.replace("[carrier]", "[carrier]\nprocesses = 2"))
+            await gateway.start()
+            assert len(gateway.children("carrier")) == 2
+            for _ in range(8):
+                async with bound(gateway) as link:
+                    assert (await link.enquire()).ok
+            assert await gateway.stop() == 0
+
+
+async def test_a_taken_port_is_noticed_where_the_port_is_shared(
+    gateway_in: GatewayFactory,
+) -> None:
+    with trio.fail_after(BOUND), socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
+            taken.bind(("127.0.0.1", gateway.smpp_port))
+            taken.listen()
+            text = gateway.config.read_text()
+            gateway.config.write_text(text.replace("[carrier]", "[carrier]\nprocesses = 2"))
+            done = await trio.run_process(
+                [*SMSBRIDGE, "serve", "--config", str(gateway.config)],
+                cwd=ROOT, env=gateway.env, capture_stderr=True, check=False,
+            )  # fmt: skip
+    assert done.returncode == 1
+    last = done.stderr.decode().splitlines()[-1]
+    assert last == (
+        f"smsbridge: can't listen on 127.0.0.1:{gateway.smpp_port}: it is taken by another program"
+    )
+
+
+@pytest.mark.parametrize("role", [(), ("--role", "all")])
+async def test_a_taken_port_of_the_api_ends_everything(
+    gateway_in: GatewayFactory, role: tuple[str, ...]
+) -> None:
+    with trio.fail_after(BOUND), socket.socket() as taken:
+        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
+            taken.bind(("127.0.0.1", gateway.api_port))
+            taken.listen()
+            done = await trio.run_process(
+                [*SMSBRIDGE, "serve", *role, "--config", str(gateway.config)],
+                cwd=ROOT, env=gateway.env, capture_stderr=True, check=False,
+            )  # fmt: skip
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert f"can't listen on 127.0.0.1:{gateway.api_port}" in said
+    assert "Traceback" not in said
+
+
+async def test_every_process_has_a_page_of_its_own(gateway_in: GatewayFactory) -> None:
+    with trio.fail_after(BOUND):
+        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
+            port = free_port()
+            text = gateway.config.read_text()
+            gateway.config.write_text(text.replace("status_port = 0", f"status_port = {port}", 1))
+            await gateway.start()
+            async with httpx.AsyncClient(trust_env=False) as client:
+                for path in ("livez", "readyz", "metrics"):
+                    answer = await client.get(f"http://127.0.0.1:{port}/{path}")
+                    assert answer.status_code == 200
+                assert "smsbridge_ready 1.0" in answer.text

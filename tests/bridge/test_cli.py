@@ -1,0 +1,94 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+import smsc
+from bridge import cli
+from bridge.errors import ConfigError, NotFound, Problem, StoreUnusable
+
+SMSBRIDGE = (sys.executable, "-m", "bridge.cli")
+
+
+def smsbridge(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SMSBRIDGE, *words], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_help_names_every_command() -> None:
+    done = smsbridge("--help")
+    assert done.returncode == 0
+    for name in cli.COMMANDS:
+        assert f"  {name} " in done.stdout
+
+
+def test_help_imports_no_command() -> None:
+    program = "import sys; from bridge import cli; cli.run(['--help']); print(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    for heavy in ("trio", "rich", "apsw", "structlog", "bridge.cli_serve"):
+        assert f"'{heavy}'" not in done.stdout
+
+
+def test_help_is_quick() -> None:
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        smsbridge("--help")
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.25
+
+
+def test_version() -> None:
+    assert smsbridge("--version").stdout == f"smsbridge {smsc.__version__}\n"
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([name, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: smsbridge {name}")
+
+
+@pytest.mark.parametrize("words", [["no-such"], ["messages", "--limit", "0"], ["serve", "--bad"]])
+def test_wrong_usage_is_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(words) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (ConfigError("f.toml", (Problem("a.b", "is wrong"),)), 2, "f.toml:\n  a.b: is wrong"),
+        (StoreUnusable("x.db is not a store"), 1, "smsbridge: x.db is not a store"),
+        (NotFound("there is no message msg_1"), 1, "there is no message"),
+        (OSError(28, "No space left on device", "x.db"), 1, "x.db: No space left on device"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_how_a_command_ends(
+    error: BaseException,
+    status: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli.smsbridge, "main", fail)
+    assert cli.run([]) == status
+    assert said in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    pdu = "00000010000000150000000000000001\n" * 20_000
+    head = subprocess.run(
+        f"{sys.executable} -m bridge.cli decode | head -1",
+        shell=True, input=pdu, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert head.stdout.startswith("enquire_link")
+    assert head.stderr == ""
