@@ -255,8 +255,9 @@ class Carrier:
             return
         with trio.move_on_after(UNBIND_TIMEOUT):
             await self.deliver([encode(Pdu(CommandId.unbind, 0, 0, Unbind()))])
-        if self._scope is not None:
-            self._scope.cancel()
+        if self._stream is not None:
+            # Not by cancelling our tasks: the caller runs in their scope, and would be, too.
+            await trio.aclose_forcefully(self._stream)
         await self.ended.wait()
 
     def raw(self, octets: bytes) -> None:

@@ -77,6 +77,23 @@ async def test_it_binds_delivers_and_unbinds() -> None:
         assert it.inbox.losses == []
 
 
+async def test_what_follows_a_link_that_was_left_or_unbound_runs_on() -> None:
+    after = []
+    async with gateway() as it:
+        async with carrier(it):
+            pass
+        await trio.lowlevel.checkpoint()
+        after.append("left")
+        async with carrier(it) as sender:
+            await sender.unbind()
+            await trio.lowlevel.checkpoint()
+            after.append("unbound")
+        await trio.lowlevel.checkpoint()
+        after.append("left again")
+
+    assert after == ["left", "unbound", "left again"]
+
+
 @pytest.mark.parametrize("command", ["submit_sm", "data_sm"])
 async def test_other_commands_bring_an_id(command: str) -> None:
     async with gateway() as it, carrier(it) as sender:
