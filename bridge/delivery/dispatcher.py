@@ -26,6 +26,7 @@ its configuration changes, and what is pending for it becomes dead letters.
 the deadline, cancels the rest, settles, and gives the leases back.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Literal, Protocol
@@ -93,6 +94,8 @@ class Dispatcher:
         self._clock = clock
         self._rng = rng
         self._watch = watch
+        # Asked once: at thousands a second, even a line that is filtered out has its price.
+        self._debug = _log.is_enabled_for(logging.DEBUG)
         self._recipients: dict[str, Recipient] = {}
         self._revision = -1
         self._gone: dict[str, Endpoint] = {}
@@ -296,6 +299,8 @@ class Dispatcher:
         self, lane: ServedLane, due: Due, facts: Facts, judgement: Judgement, following: Next
     ) -> None:
         delivered = judgement.outcome is Outcome.DELIVERED
+        if delivered and not self._debug:
+            return
         (_log.debug if delivered else _log.info)(
             "delivery.attempted",
             endpoint=due.endpoint,

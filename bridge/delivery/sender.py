@@ -29,6 +29,9 @@ from bridge.delivery.egress import Refused, Resolver, Unresolved
 from bridge.delivery.exchange import Facts, Request, Target
 
 _SHORTEST_DIAL = 0.05
+_JUST_NOW = 0.05
+"""Seconds after a response in which nobody says anything unasked: a peer that closes with it is
+found out by the retry, and what came with the response was seen there."""
 
 Key = tuple[str, Target]
 
@@ -128,7 +131,8 @@ class DirectSender:
         while stack:
             connection = stack.pop()
             self._idle_count -= 1
-            if now - connection.idle_since < self._idle_timeout and connection.quiet():
+            idle = now - connection.idle_since
+            if idle < _JUST_NOW or (idle < self._idle_timeout and connection.quiet()):
                 return connection
             connection.close()
         return None

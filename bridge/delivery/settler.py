@@ -1,13 +1,13 @@
 """Writes outcomes down, many at a time.
 
-One task takes everything that has finished since it looked last and settles it lane by lane, one
-transaction each. It gathers for some milliseconds first: nobody waits for a settling but the
+One task takes everything that has finished since it looked last and settles it, all lanes in one
+transaction. It gathers for some milliseconds first: nobody waits for a settling but the
 next read of its lane, and fewer transactions leave the disk to the carriers' commits. A crash
 before costs repeats, with the same ids. What is unsettled is held by its lane, whose reach bounds
 it. A store that fails is tried again, with growing pauses, for ever.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 import trio
@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from bridge.delivery.backoff import Backoff
 from bridge.delivery.serving import ServedLane
-from bridge.errors import BatchRejected, StaleLease, StoreError
+from bridge.errors import BatchRejected, StoreError
 from bridge.store.contract import Settlement
 from bridge.store.threaded import StoreThreads
 from smsc import crashpoint
@@ -29,6 +29,10 @@ MOST = 1_000
 """Settlements of one transaction."""
 
 _log: FilteringBoundLogger = structlog.get_logger()
+
+
+Portion = list[tuple[ServedLane, Sequence[Settlement]]]
+"""What is settled in one transaction."""
 
 
 class Settler:
@@ -76,43 +80,67 @@ class Settler:
                 await self._enough.wait()
             batch, self._finished, self._count = self._finished, {}, 0
             self._some, self._enough = trio.Event(), trio.Event()
-            for lane, settlements in batch.items():
-                for start in range(0, len(settlements), MOST):
-                    await self._settle(lane, settlements[start : start + MOST])
+            for portion in _portions(batch):
+                await self._settle(portion)
             if not self._count:
                 self._idle.set()
 
-    async def _settle(self, lane: ServedLane, settlements: Sequence[Settlement]) -> None:
+    async def _settle(self, portion: Portion) -> None:
         backoff = Backoff()
         while True:
             crashpoint.reached("delivery.settle.before")
             try:
-                await self._threads.write(
-                    self._threads.store.settle, lane.name, lane.token, settlements
+                stale = await self._threads.write(
+                    self._threads.store.settle_lanes,
+                    [(lane.name, lane.token, settlements) for lane, settlements in portion],
                 )
-            except StaleLease:
-                _log.warning("lane.lost", lane=lane.name, unsettled=len(settlements))
-                self._on_stale(lane)
-                break
             except BatchRejected:
-                if len(settlements) > 1:
-                    half = len(settlements) // 2
-                    await self._settle(lane, settlements[:half])
-                    await self._settle(lane, settlements[half:])
-                    return
-                if not _plain(settlements[0]):
-                    settlements = [_without_texts(settlements[0])]
-                    continue
-                # It stays held, so that it isn't sent again and again.
-                _log.exception("delivery.unsettled", delivery=settlements[0].delivery)
+                await self._settle_smaller(portion)
                 return
             except StoreError as error:
-                _log.warning("delivery.settling_waits", lane=lane.name, reason=str(error))
+                _log.warning("delivery.settling_waits", reason=str(error))
                 await trio.sleep(backoff.pause())
                 continue
             crashpoint.reached("delivery.settle.after")
             break
-        self._on_settled(lane, settlements)
+        for lane, settlements in portion:
+            if lane.name in stale:
+                _log.warning("lane.lost", lane=lane.name, unsettled=len(settlements))
+                self._on_stale(lane)
+            self._on_settled(lane, settlements)
+
+    async def _settle_smaller(self, portion: Portion) -> None:
+        """Settle in halves, down to the one that can't be stored: that one without its texts."""
+        rows = [(lane, one) for lane, settlements in portion for one in settlements]
+        if len(rows) > 1:
+            half = len(rows) // 2
+            for part in (rows[:half], rows[half:]):
+                await self._settle([(lane, [one]) for lane, one in part])
+            return
+        [(lane, one)] = rows
+        if _plain(one):
+            # It stays held, so that it isn't sent again and again.
+            _log.error("delivery.unsettled", delivery=one.delivery, lane=lane.name)
+        else:
+            await self._settle([(lane, [_without_texts(one)])])
+
+
+def _portions(batch: dict[ServedLane, list[Settlement]]) -> Iterator[Portion]:
+    """Cut what has finished into transactions."""
+    portion: Portion = []
+    left = MOST
+    for lane, settlements in batch.items():
+        start = 0
+        while start < len(settlements):
+            some = settlements[start : start + left]
+            portion.append((lane, some))
+            start += len(some)
+            left -= len(some)
+            if not left:
+                yield portion
+                portion, left = [], MOST
+    if portion:
+        yield portion
 
 
 def _plain(settlement: Settlement) -> bool:

@@ -375,6 +375,15 @@ class Store(Protocol):
         """
         ...
 
+    def settle_lanes(self, batches: Sequence[tuple[str, int, Sequence[Settlement]]]) -> list[str]:
+        """Do for several lanes, given as lane, token and settlements, what :meth:`settle` does
+        for one, in one transaction; durable on return.
+
+        Returns the lanes whose token is not the current one: of theirs nothing was settled, of
+        the others everything.
+        """
+        ...
+
     def bury(self, endpoint: str, reason: str, now: Millis, limit: int = 1_000) -> int:
         """Make at most ``limit`` pending deliveries of an endpoint dead letters; how many."""
         ...

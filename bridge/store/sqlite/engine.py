@@ -162,6 +162,10 @@ class SqliteStore:
         """Write outcomes and attempts in one transaction; durable on return."""
         self._write(lambda tx: sending.settle(tx, lane, token, settlements), announce=True)
 
+    def settle_lanes(self, batches: Sequence[tuple[str, int, Sequence[Settlement]]]) -> list[str]:
+        """Settle several lanes in one transaction; return those that are not the caller's."""
+        return self._write(lambda tx: sending.settle_lanes(tx, batches), announce=True)
+
     def bury(self, endpoint: str, reason: str, now: Millis, limit: int = 1_000) -> int:
         """Make pending deliveries of an endpoint dead letters; how many."""
         return self._write(lambda tx: sending.bury(tx, endpoint, reason, now, limit))

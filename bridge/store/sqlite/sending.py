@@ -196,6 +196,17 @@ def settle(tx: Tx, lane: str, token: int, settlements: Sequence[Settlement]) -> 
         )
 
 
+def settle_lanes(tx: Tx, batches: Sequence[tuple[str, int, Sequence[Settlement]]]) -> list[str]:
+    """Settle several lanes; return those whose token is not the current one."""
+    stale = []
+    for lane, token, settlements in batches:
+        try:
+            settle(tx, lane, token, settlements)
+        except StaleLease:  # raised before anything of the lane was written
+            stale.append(lane)
+    return stale
+
+
 def bury(tx: Tx, endpoint: str, reason: str, now: Millis, limit: int) -> int:
     """Make pending deliveries of an endpoint dead letters; return how many."""
     ids = [
