@@ -103,7 +103,7 @@ def key(
 
 
 def event(name: str, *endpoints: str, body: bytes | None = None, at: Millis = START) -> EventRecord:
-    """Event for endpoints, each in the lane of its name; ``endpoint/1`` is a lane of ``endpoint``."""
+    """Event for endpoints by lane: ``a`` is the only one of ``a``, ``a/1`` one of several."""
     return EventRecord(
         id=f"evt_{name}",
         type="message.received",

@@ -61,9 +61,8 @@ def test_parts_in_any_order_make_one_message(store: Store) -> None:
 
 def test_fragments_come_back_as_they_were(store: Store) -> None:
     one = fragment("1", key(1), 1, 1, "x")
-    whole = Fragment(
-        *(getattr(one.fragment, field) for field in ("origin", "source", "destination", "concat")),
-        part=one.fragment.part,
+    whole = msgspec.structs.replace(
+        one.fragment,
         sent_at=5,
         carrier_message_id="id",
         tlvs=((0x1401, b"\x00\xff"), (0x1401, b"")),
