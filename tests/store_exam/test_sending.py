@@ -249,6 +249,24 @@ def test_a_lanes_token_settles_nothing_of_another_lane(store: Store) -> None:
     assert len(all_due(store, "b", START + SECOND)) == 1
 
 
+def test_many_lanes_settle_in_one_call_but_those_of_others(store: Store) -> None:
+    fill(store, "a", "b", "c", count=1)
+    now = START + SECOND
+    tokens = {lane: leased(store, lane).token for lane in ("a", "b", "c")}
+    batches = [
+        ("a", tokens["a"], [delivered(due) for due in all_due(store, "a", now)]),
+        ("b", tokens["b"] + 1, [delivered(due) for due in all_due(store, "b", now)]),
+        ("c", tokens["c"], [died(due) for due in all_due(store, "c", now)]),
+        ("d", 1, []),
+    ]
+
+    assert store.settle_lanes(batches) == ["b", "d"]
+    assert store.settle_lanes([]) == []
+
+    assert store.backlog() == {"b": 1}
+    assert [letter.endpoint for letter in store.dead_letters()] == ["c"]
+
+
 def test_settling_nothing_only_checks_the_token(store: Store) -> None:
     token = leased(store, "a").token
 

@@ -6,7 +6,7 @@ Everything here is one line a method; the themes have modules of their own besid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bridge.errors import BatchRejected
+from bridge.errors import BatchRejected, StaleLease
 from bridge.model import Live
 from bridge.store.contract import (
     Applied,
@@ -160,11 +160,12 @@ class SqliteStore:
 
     def settle(self, lane: str, token: int, settlements: Sequence[Settlement]) -> None:
         """Write outcomes and attempts in one transaction; durable on return."""
-        self._write(lambda tx: sending.settle(tx, lane, token, settlements), announce=True)
+        if self.settle_lanes([(lane, token, settlements)]):
+            raise StaleLease(f"lane {lane} has another token than {token} by now")
 
     def settle_lanes(self, batches: Sequence[tuple[str, int, Sequence[Settlement]]]) -> list[str]:
         """Settle several lanes in one transaction; return those that are not the caller's."""
-        return self._write(lambda tx: sending.settle_lanes(tx, batches), announce=True)
+        return self._write(lambda tx: sending.settle(tx, batches), announce=True)
 
     def bury(self, endpoint: str, reason: str, now: Millis, limit: int = 1_000) -> int:
         """Make pending deliveries of an endpoint dead letters; how many."""

@@ -149,7 +149,8 @@ class _Stored(msgspec.Struct):
 def stale(tx: Tx, now: Millis, limit: int) -> list[int]:
     """Name at most ``limit`` sets that are whole but not done, or whose time is up."""
     found = tx.db.execute(
-        "SELECT id FROM (SELECT id FROM fragment_set WHERE state < 2 AND have = total LIMIT :limit)"
+        "SELECT id FROM (SELECT id FROM fragment_set INDEXED BY fragment_set_whole"
+        " WHERE state < 2 AND have = total LIMIT :limit)"
         " UNION SELECT id FROM"
         " (SELECT id FROM fragment_set WHERE state = 0 AND expires_at <= :now LIMIT :limit)"
         " UNION SELECT id FROM (SELECT id FROM fragment_set"

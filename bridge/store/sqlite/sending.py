@@ -7,7 +7,6 @@ it to ``delivered`` or ``dead_letter``. Reading what is due touches only the for
 from collections.abc import Sequence
 from typing import Any
 
-from bridge.errors import StaleLease
 from bridge.store.contract import Due, Lease, Settlement
 from bridge.store.sqlite.connection import Tx
 from bridge.store.sqlite.writing import Octets, json, piece
@@ -48,30 +47,32 @@ FROM (SELECT lane, count(*) AS waiting FROM delivery GROUP BY lane) d JOIN lane 
 GROUP BY l.endpoint
 """
 
-# A row of settlements: delivery, attempt number, status, error, due_at, step, reason, facts.
+# A row of settlements: delivery, lane, attempt number, status, error, due_at, step, reason, facts.
+# The lane is compared behind a `+`: the delivery's id alone shall be looked up.
+_LIVE = (
+    "jsonb_each(?1) j CROSS JOIN delivery d ON d.id = json_extract(j.value, '$[0]')"
+    " AND +d.lane = json_extract(j.value, '$[1]')"
+)
 _DELIVERED = f"""
-INSERT INTO delivered (id, lane, at, attempt)
-SELECT d.id, d.lane, ?3, {piece(7)} FROM jsonb_each(?1) j
-CROSS JOIN delivery d ON d.id = json_extract(j.value, '$[0]') WHERE d.lane = ?4
+INSERT INTO delivered (id, lane, at, attempt) SELECT d.id, d.lane, ?3, {piece(8)} FROM {_LIVE}
 """  # noqa: S608  # our own words
 _ATTEMPT = f"""
 INSERT OR REPLACE INTO attempt (delivery, number, status, error, facts)
-SELECT d.id, json_extract(j.value, '$[1]'), json_extract(j.value, '$[2]'),
-  json_extract(j.value, '$[3]'), {piece(7)} FROM jsonb_each(?1) j
-CROSS JOIN delivery d ON d.id = json_extract(j.value, '$[0]') WHERE d.lane = ?3
+SELECT d.id, json_extract(j.value, '$[2]'), json_extract(j.value, '$[3]'),
+  json_extract(j.value, '$[4]'), {piece(8)} FROM {_LIVE}
 """  # noqa: S608  # our own words
-_DEAD = """
+_DEAD = f"""
 INSERT INTO dead_letter (id, lane, event, endpoint, died_at, attempts, reason)
-SELECT d.id, d.lane, d.event, l.endpoint, ?2, json_extract(j.value, '$[1]'),
-  json_extract(j.value, '$[6]') FROM jsonb_each(?1) j
-CROSS JOIN delivery d ON d.id = json_extract(j.value, '$[0]') JOIN lane l ON l.n = d.lane
-WHERE d.lane = ?3
-"""
+SELECT d.id, d.lane, d.event, l.endpoint, ?2, json_extract(j.value, '$[2]'),
+  json_extract(j.value, '$[7]') FROM {_LIVE} JOIN lane l ON l.n = d.lane
+"""  # noqa: S608  # our own words
 _PENDING = """
-UPDATE delivery SET attempts = json_extract(j.value, '$[1]'),
-  due_at = json_extract(j.value, '$[4]'), step = json_extract(j.value, '$[5]')
-FROM jsonb_each(?1) j WHERE delivery.id = json_extract(j.value, '$[0]') AND delivery.lane = ?2
+UPDATE delivery SET attempts = json_extract(j.value, '$[2]'),
+  due_at = json_extract(j.value, '$[5]'), step = json_extract(j.value, '$[6]')
+FROM jsonb_each(?1) j WHERE delivery.id = json_extract(j.value, '$[0]')
+  AND +delivery.lane = json_extract(j.value, '$[1]')
 """
+_SETTLED = f"DELETE FROM delivery WHERE id IN (SELECT d.id FROM {_LIVE})"  # noqa: S608  # our own words
 
 
 def lease(tx: Tx, process: str, lanes: Sequence[str], ttl: float) -> list[Lease]:
@@ -140,71 +141,71 @@ def pending_lanes(tx: Tx) -> list[tuple[str, Millis]]:
     return found
 
 
-def settle(tx: Tx, lane: str, token: int, settlements: Sequence[Settlement]) -> None:
-    """Write outcomes and attempts; see the contract.
+def settle(tx: Tx, batches: Sequence[tuple[str, int, Sequence[Settlement]]]) -> list[str]:
+    """Write outcomes and attempts of lanes, given with their tokens; return the stale ones.
 
     Deliveries that are not pending any more are passed over: so after a commit in doubt the
     call may simply be repeated.
     """
-    current = tx.db.execute("SELECT token FROM lease WHERE lane = ?", (lane,)).get
-    if current != token:
-        raise StaleLease(f"lane {lane} has token {current} by now, not {token}")
-    known = lane_of(tx, lane)
-    if known is None:
-        return
-    number = known[0]
+    found: list[Any] = tx.db.execute(
+        "SELECT lane, token FROM lease WHERE lane IN (SELECT value FROM json_each(?))",
+        (json(lane for lane, _, _ in batches),),
+    ).fetchall()
+    current = dict(found)
     seal = tx.rows.seal_attempt
-    by_state: dict[str, list[tuple[object, ...]]] = {"delivered": [], "pending": [], "dead": []}
     octets = Octets()
-    for one in settlements:
-        attempt = one.attempt
-        by_state[one.state].append(
-            (
-                one.delivery,
-                attempt.number,
-                attempt.status,
-                attempt.error,
-                one.due_at,
-                one.step,
-                one.reason,
-                *octets.put(seal(attempt)),
+    stale: list[str] = []
+    by_state: dict[str, list[tuple[object, ...]]] = {"delivered": [], "pending": [], "dead": []}
+    for lane, token, settlements in batches:
+        if current.get(lane) != token:
+            stale.append(lane)
+            continue
+        known = lane_of(tx, lane)
+        number = known[0] if known is not None else 0  # no delivery, no number: matches nothing
+        for one in settlements:
+            attempt = one.attempt
+            by_state[one.state].append(
+                (
+                    one.delivery,
+                    number,
+                    attempt.number,
+                    attempt.status,
+                    attempt.error,
+                    one.due_at,
+                    one.step,
+                    one.reason,
+                    *octets.put(seal(attempt)),
+                )
             )
-        )
+    _settle(tx, octets.join(), **by_state)
+    return stale
+
+
+def _settle(
+    tx: Tx,
+    octets: bytes,
+    delivered: list[tuple[object, ...]],
+    pending: list[tuple[object, ...]],
+    dead: list[tuple[object, ...]],
+) -> None:
     db = tx.db
-    blob = octets.join()
     now = tx.clock()
-    delivered, pending, dead = by_state["delivered"], by_state["pending"], by_state["dead"]
-    if delivered:
-        db.execute(_DELIVERED, (json(delivered), blob, now, number))
-    if pending or dead:
-        db.execute(_ATTEMPT, (json(pending + dead), blob, number))
-    if pending:
-        db.execute(_PENDING, (json(pending), number))
     died = 0
+    if delivered:
+        db.execute(_DELIVERED, (json(delivered), octets, now))
+    if pending or dead:
+        db.execute(_ATTEMPT, (json(pending + dead), octets))
+    if pending:
+        db.execute(_PENDING, (json(pending),))
     if dead:
-        db.execute(_DEAD, (json(dead), now, number))
+        db.execute(_DEAD, (json(dead), now))
         died = db.changes()
     if delivered or dead:
-        ids = json(row[0] for row in delivered + dead)
-        db.execute(
-            "DELETE FROM delivery WHERE id IN (SELECT value FROM json_each(?)) AND +lane = ?",
-            (ids, number),
-        )
+        db.execute(_SETTLED, (json(row[:2] for row in delivered + dead),))
         db.execute(
             "UPDATE tally SET pending = pending - ?, dead_letters = dead_letters + ?",
             (db.changes(), died),
         )
-
-
-def settle_lanes(tx: Tx, batches: Sequence[tuple[str, int, Sequence[Settlement]]]) -> list[str]:
-    """Settle several lanes; return those whose token is not the current one."""
-    stale = []
-    for lane, token, settlements in batches:
-        try:
-            settle(tx, lane, token, settlements)
-        except StaleLease:  # raised before anything of the lane was written
-            stale.append(lane)
-    return stale
 
 
 def bury(tx: Tx, endpoint: str, reason: str, now: Millis, limit: int) -> int:
