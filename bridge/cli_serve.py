@@ -26,6 +26,7 @@ from bridge.config import Config, LiveFile
 from bridge.doorbell import LIVE, Doorbell, directory_for
 from bridge.errors import ConfigError, StoreError
 from bridge.live import apply_file
+from bridge.process import Role, explained
 from bridge.supervise import Charge, Seat, Supervisor
 
 GRACE = 1.0
@@ -37,7 +38,7 @@ _log: FilteringBoundLogger = structlog.get_logger()
 class Errand(msgspec.Struct, frozen=True):
     """What the supervisor tells a child. Goes through a socket pair, never through arguments."""
 
-    role: app.Role
+    role: Role
     number: int
     process: str
     config: Config
@@ -108,7 +109,7 @@ def differences(running: msgspec.Struct, wanted: msgspec.Struct, path: str = "")
     help="Run one process with this role alone. Default: a supervisor and a process each.",
 )  # fmt: skip
 @click.option("--child", type=int, hidden=True, help="The socket of the supervisor.")
-def serve(*, config: str | None, role: app.Role | None, child: int | None) -> int:
+def serve(*, config: str | None, role: Role | None, child: int | None) -> int:
     """Run the gateway until SIGTERM or SIGINT; SIGHUP applies a changed configuration."""
     if child is not None:
         return _be_child(child)
@@ -166,7 +167,7 @@ def _be_child(fd: int) -> int:
 
 def _be_supervisor(local: Config, file: ManagedFile, apply: Callable[[], None]) -> int:
     for listener in local.listeners:
-        with app.explained(listener.host, listener.port):
+        with explained(listener.host, listener.port):
             supervise.probe_port(listener.host, listener.port)
     apply()
     seats = [

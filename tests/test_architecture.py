@@ -75,6 +75,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bridge.api": (*MODEL, *PURE, *STORE, "bridge.live", "bridge.telemetry"),
     "bridge.telemetry": (*MODEL, "bridge.config", "smsc"),  # the version
     "bridge.doorbell": (),
+    "bridge.process": (
+        *MODEL, *PURE, *STORE, "bridge.api", "bridge.doorbell", "bridge.intake.vanished",
+        "bridge.live", "bridge.telemetry",
+    ),
     "bridge.app": (
         "bridge", "smsc.link.server", "smsc.link.dialer", "smsc.simulator", "smsc.config",
         "smsc.inbox", *CARRIER_VALUES,

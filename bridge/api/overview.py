@@ -51,6 +51,9 @@ class Overview:
     def measure(self) -> None:
         """Do nothing: gauges change when it looks."""
 
+    def wake(self) -> None:
+        """Do nothing: deliveries are made elsewhere."""
+
     async def drain(self, _deadline: float) -> bool:
         """End at once: nothing is under way for longer than a page takes."""
         await trio.lowlevel.checkpoint()

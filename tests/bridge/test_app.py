@@ -7,13 +7,9 @@ import os
 import signal
 import socket
 
-import httpx
 import psutil
-import pytest
 import trio
 
-from bridge.cli_options import now
-from bridge.store.sqlite.engine import SqliteStore
 from smsc.simulator.carrier import Carrier
 from tests.fix_gateway import (
     NUMBER,
@@ -23,7 +19,6 @@ from tests.fix_gateway import (
     SYSTEM_ID,
     Gateway,
     GatewayFactory,
-    free_port,
     to_one,
 )
 
@@ -46,23 +41,6 @@ async def run_alone(gateway: Gateway, role: str) -> trio.Process:
             [*SMSBRIDGE, "serve", "--role", role, "--config", str(gateway.config)],
             cwd=ROOT, env=gateway.env, stderr=log,
         )  # fmt: skip
-
-
-@pytest.mark.parametrize("role", ["carrier", "delivery", "api", "all"])
-async def test_a_role_alone_begins_beats_and_leaves(role: str, gateway_in: GatewayFactory) -> None:
-    with trio.fail_after(BOUND):
-        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
-            gateway.process = await run_alone(gateway, role)
-            await gateway.until(lambda: "process.ready" in gateway.log())
-            store = SqliteStore(gateway.store, clock=now)
-            try:
-                (status,) = store.processes()
-                assert (status.role, status.pid) == (role, gateway.process.pid)
-                assert status.figures["smsbridge_ready"] == 1
-                assert await gateway.stop() == 0
-                assert store.processes() == []
-            finally:
-                store.close()
 
 
 async def test_all_roles_in_one_process_take_a_message(gateway_in: GatewayFactory) -> None:
@@ -147,35 +125,3 @@ async def test_a_taken_port_is_noticed_where_the_port_is_shared(
     assert last == (
         f"smsbridge: can't listen on 127.0.0.1:{gateway.smpp_port}: it is taken by another program"
     )
-
-
-@pytest.mark.parametrize("role", [(), ("--role", "all")])
-async def test_a_taken_port_of_the_api_ends_everything(
-    gateway_in: GatewayFactory, role: tuple[str, ...]
-) -> None:
-    with trio.fail_after(BOUND), socket.socket() as taken:
-        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
-            taken.bind(("127.0.0.1", gateway.api_port))
-            taken.listen()
-            done = await trio.run_process(
-                [*SMSBRIDGE, "serve", *role, "--config", str(gateway.config)],
-                cwd=ROOT, env=gateway.env, capture_stderr=True, check=False,
-            )  # fmt: skip
-    said = done.stderr.decode()
-    assert done.returncode == 1
-    assert f"can't listen on 127.0.0.1:{gateway.api_port}" in said
-    assert "Traceback" not in said
-
-
-async def test_every_process_has_a_page_of_its_own(gateway_in: GatewayFactory) -> None:
-    with trio.fail_after(BOUND):
-        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
-            port = free_port()
-            text = gateway.config.read_text()
-            gateway.config.write_text(text.replace("status_port = 0", f"status_port = {port}", 1))
-            await gateway.start()
-            async with httpx.AsyncClient(trust_env=False) as client:
-                for path in ("livez", "readyz", "metrics"):
-                    answer = await client.get(f"http://127.0.0.1:{port}/{path}")
-                    assert answer.status_code == 200
-                assert "smsbridge_ready 1.0" in answer.text
