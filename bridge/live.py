@@ -46,7 +46,7 @@ class LiveView:
         self._set(live if live is not None else Live())
         self._subscribers: list[Callable[[], None]] = []
         self._rung = trio.Event()
-        self._known = -1 if live is None else live.revision
+        self._known = -1
         self._away = False
 
     def _set(self, live: Live) -> None:
