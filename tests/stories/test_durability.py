@@ -15,11 +15,17 @@ from tests.fix_gateway import NUMBER, PASSWORD, SECRET, SYSTEM_ID, open_gateway,
 
 COUNT = 20
 
-ASKED = re.compile(r"(?:recvfrom|read|recvmsg)\(.*\\x00\\x00\\x00\\x05\\x00\\x00\\x00\\x00")
-"""A deliver_sm was read: its command_id and command_status are among the first 16 octets."""
-ANSWERED = re.compile(r'(?:sendto|write|sendmsg)\(.*"\\x00\\x00\\x00.{4}\\x80\\x00\\x00\\x05')
-SYNCED = re.compile(r"(?:fdatasync|fsync)\(\d+<[^>]*smsbridge\.db-wal>\)\s+= 0")
-SYNC_BEGAN = re.compile(r"(?:fdatasync|fsync)\(\d+<[^>]*smsbridge\.db-wal> <unfinished")
+ASKED = re.compile(
+    r"(?:recvfrom|read|recvmsg)(?:\(| resumed>)"
+    r'.*"(?:\\x[0-9a-f]{2}){4}\\x00\\x00\\x00\\x05\\x00\\x00\\x00\\x00'
+)
+"""A deliver_sm was read: its length, command_id and command_status are the first 12 octets."""
+ANSWERED = re.compile(r'(?:sendto|write|sendmsg)\(.*"(?:\\x[0-9a-f]{2}){4}\\x80\\x00\\x00\\x05')
+"""The call that writes a deliver_sm_resp began."""
+LOG = re.escape("".join(f"\\x{octet:02x}" for octet in b"smsbridge.db-wal"))
+"""SQLite's write-ahead log, as strace writes its path."""
+SYNCED = re.compile(rf"(?:fdatasync|fsync)\(\d+<[^>]*{LOG}>\)\s+= 0")
+SYNC_BEGAN = re.compile(rf"(?:fdatasync|fsync)\(\d+<[^>]*{LOG}> <unfinished")
 SYNC_ENDED = re.compile(r"<\.\.\. (?:fdatasync|fsync) resumed>\)\s+= 0")
 
 

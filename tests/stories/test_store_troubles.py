@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -127,7 +128,7 @@ def fill(ballast: Path, share: float) -> None:
     size = room.f_blocks * room.f_frsize
     left = int(size * (1 - share))
     wanted = room.f_bavail * room.f_frsize - left
-    with ballast.open("wb") as file:
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:  # others write there, too
         file.write(bytes(max(0, wanted)))
 
 
