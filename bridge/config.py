@@ -89,7 +89,9 @@ class Intake(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Logging(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is written to standard error."""
 
-    format: Literal["json", "console"] = "json"
+    format: Literal["auto", "json", "console"] = "auto"
+    """``json``: one object a line; ``console``: for people; ``auto``: for people where standard
+    error is a terminal."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     unmask: bool = False
     """Whether phone numbers are logged in full. Texts never are."""

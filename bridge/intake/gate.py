@@ -14,8 +14,8 @@ announced, the new one with them, so that its arrivals can be found should we va
 round serves all binds that were asked before it began, so that a storm of them costs few.
 
 *Without the store* binds go on by the last configuration and the links that are known: carriers
-that can't bind would only storm. What they send is told UNAVAILABLE meanwhile. A vanished
-process is then seen to by the next round that finds the store, or by a janitor.
+that can't bind would only storm. What they send is told UNAVAILABLE meanwhile. Vanished
+processes are then *owed* to intake, which sees to them before it records anything.
 
 *Limits* are counted over this process's links and the store's word on the others', which is up
 to a second old: as many links as bind within it on different processes may exceed the limit.
@@ -63,14 +63,17 @@ class Gate:
         *,
         doubt_vanished: Callable[[], Awaitable[object]] = _nothing,
         announce: Callable[[], Awaitable[object]] = _nothing,
+        owe: Callable[[Callable[[], Awaitable[object]]], None] = lambda _: None,
     ) -> None:
         """``doubt_vanished`` sees to processes that vanished, ``announce`` tells the store of
-        all links of this process, bound or not; both may raise StoreError."""
+        all links of this process, bound or not; both may raise StoreError. ``owe`` has the
+        former done before anything more is recorded, where the store is away."""
         self._threads = threads
         self._live = live
         self._clock = clock
         self._doubt_vanished = doubt_vanished
         self._announce = announce
+        self._owe = owe
         self._passwords = Passwords()
         self._links: dict[str, str] = {}
         self._granted: dict[str, tuple[str, float]] = {}
@@ -179,7 +182,7 @@ class Gate:
             self._begun += 1
             begun = self._begun
             try:
-                await self._doubt_vanished()
+                await self._see_to_vanished()
                 self._others = await self._threads.read(self._threads.store.links)
                 await self._announce()
             except StoreError as error:
@@ -189,6 +192,13 @@ class Gate:
             else:
                 self._away = False
             self._done = begun
+
+    async def _see_to_vanished(self) -> None:
+        try:
+            await self._doubt_vanished()
+        except StoreError:
+            self._owe(self._doubt_vanished)
+            raise
 
 
 def _no(refusal: BindRefusal, detail: str) -> BindVerdict:

@@ -18,8 +18,8 @@ all is made doubtful before the next batch, as never answered: the repeat that t
 asked for is recognised. The same holds for a commit whose end is unknown (*in doubt*).
 
 *Away and back.* While the store is away, batches fail and their arrivals are told UNAVAILABLE;
-each new arrival tries it again, and while doubts are owed a try is made every second. So it
-heals by itself.
+each new arrival tries it again, and so does a clock every second while doubts or checks are
+owed. So it heals by itself.
 
 *Bound.* ``queue_limit`` arrivals taken and not yet answered; more are THROTTLED.
 """
@@ -33,7 +33,7 @@ from structlog.typing import FilteringBoundLogger
 
 from bridge.ids import Ids
 from bridge.intake.completing import Completer
-from bridge.intake.recording import DOUBT_LASTS, FULL, UNAVAILABLE, Batch, Recorder
+from bridge.intake.recording import DOUBT_LASTS, FULL, UNAVAILABLE, Batch, Check, Recorder
 from bridge.intake.records import Joiner
 from bridge.live import LiveView
 from bridge.store.contract import Doubt, Record
@@ -170,6 +170,14 @@ class Ingest:
                 until=self._clock() + DOUBT_LASTS,
             )
         )
+        self._work.set()
+
+    def first(self, check: Check) -> None:
+        """Have something asked of the store before anything more is recorded.
+
+        It is tried again until it raises no StoreError; arrivals are told UNAVAILABLE meanwhile.
+        """
+        self._recorder.owe_check(check)
         self._work.set()
 
     # -- its tasks -------------------------------------------------------------------------

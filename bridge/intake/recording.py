@@ -12,11 +12,13 @@ as what they may be: a new message marked ``duplicateOf``. An account may have t
 
 *Debts.* What may be stored although its carrier was told to send it again, and what lost links
 leave in doubt, is *owed* to the store as doubts: they are written before the next record is, or
-no record is written, so that no repeat is ever recorded before it can be recognised. Bound:
-10,000 doubts; beyond it those whose time is up are dropped, then the oldest, and that is logged.
+no record is written, so that no repeat is ever recorded before it can be recognised. *Checks*
+are owed likewise: what has to be asked of the store, and could not be, before more is recorded.
+Bound: 10,000 doubts; beyond it those whose time is up are dropped, then the oldest, and that is
+logged. Of equal checks one is kept.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 import trio
@@ -39,6 +41,9 @@ FULL = Verdict(VerdictKind.FULL)
 UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE)
 
 _log: FilteringBoundLogger = structlog.get_logger()
+
+Check = Callable[[], Awaitable[object]]
+"""Asks something of the store; raises StoreError where it can't."""
 
 _Part = tuple[Sequence[int], list[Record]]
 """Indexes into a batch, and the records to try for them."""
@@ -83,12 +88,13 @@ class Recorder:
         self._whole = whole
         self._assembly_timeout = assembly_timeout
         self._owed: list[Doubt] = []
+        self._checks: list[Check] = []
         self._failing = ""
 
     @property
     def owes(self) -> bool:
         """Whether there are doubts the store must be told before anything else."""
-        return bool(self._owed)
+        return bool(self._owed or self._checks)
 
     def record(self, arrival: Arrival, now: Millis) -> Record:
         """Return the record of an arrival; one that none can be made of is quarantined."""
@@ -110,6 +116,11 @@ class Recorder:
             kept = [each for each in self._owed if each.until >= now][-MOST_OWED:]
             _log.error("intake.doubts_dropped", count=len(self._owed) - len(kept))
             self._owed = kept
+
+    def owe_check(self, check: Check) -> None:
+        """Have ``check`` done, until it succeeds, before the next record is written."""
+        if check not in self._checks:
+            self._checks.append(check)
 
     async def write(self, batch: Batch) -> None:
         """Settle what is owed, then store a batch; its verdicts say what became of each.
@@ -150,6 +161,14 @@ class Recorder:
             await self._threads.write(self._threads.store.doubt, tuple(self._owed))
             # Nobody adds to them while a batch is being written.
             self._owed.clear()
+        while self._checks:
+            try:
+                await self._checks[0]()
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001  # a bug must not stop intake for good
+                _log.error("intake.check_failed", exc_info=error)
+            del self._checks[0]
 
     async def _store(self, batch: Batch) -> None:
         parts: list[_Part] = [(range(len(batch.records)), batch.records)]

@@ -242,10 +242,12 @@ async def test_without_the_store_binds_go_on(bench: Bench, held: HeldThreads) ->
     async def away() -> None:
         raise StoreUnavailable("away")
 
-    gate = Gate(held, bench.live, lambda: NOW, doubt_vanished=away)
+    owed: list[object] = []
+    gate = Gate(held, bench.live, lambda: NOW, doubt_vanished=away, owe=owed.append)
     with trio.fail_after(30):
         assert (await gate.ask(request("lnk_1"))).account == ACME
         assert (await gate.ask(request("lnk_2"))).account == ACME
+    assert owed == [away, away]
 
 
 async def test_cancelled_it_leaves_nothing_behind(bench: Bench) -> None:

@@ -309,6 +309,36 @@ async def test_a_loss_survives_a_stuck_writer(bench: Bench, autojump_clock: Mock
     assert len(bench.store.messages()) == 2
 
 
+async def test_nothing_is_recorded_before_what_is_to_be_asked_first(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    tries: list[int] = []
+
+    async def check() -> None:
+        await trio.lowlevel.checkpoint()
+        tries.append(len(bench.store.batches))
+        if len(tries) < 4:
+            raise StoreUnavailable("away")
+
+    async with bench.running():
+        bench.ingest.first(check)
+        bench.ingest.first(check)
+        assert await bench.take(message(1)) == [UNAVAILABLE]
+        await trio.sleep(10)
+        assert await bench.take(message(1)) == [STORED]
+
+    assert tries == [0, 0, 0, 0]
+
+
+async def test_a_check_with_a_bug_does_not_stop_intake(bench: Bench) -> None:
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    async with bench.running():
+        bench.ingest.first(broken)
+        assert await bench.take(message(1)) == [STORED]
+
+
 async def test_parts_are_answered_one_by_one_and_then_joined(bench: Bench) -> None:
     async with bench.running():
         assert await bench.take(fragment(2)) == [STORED]
