@@ -106,10 +106,15 @@ class Dispatcher:
             process_id,
             clock,
             recipients=self._current_recipients,
-            strays=lambda: self._reader.strays,
             on_taken=self.ring,
         )
-        self._reader = Reader(threads, self._leases.lanes, clock, on_read=self._start_workers)
+        self._reader = Reader(
+            threads,
+            self._leases.lanes,
+            clock,
+            on_read=self._start_workers,
+            on_strays=self._leases.notice,
+        )
         self._settler = Settler(threads, on_settled=self._settled, on_stale=self._leases.lose)
         self._tasks: trio.Nursery | None = None
         self._workers: trio.Nursery | None = None
@@ -152,7 +157,8 @@ class Dispatcher:
         done = False
         with trio.move_on_at(deadline - min(FAREWELL, (deadline - now) / 4)):
             while self._under_way:
-                self._quiet = trio.Event()
+                if self._quiet.is_set():
+                    self._quiet = trio.Event()
                 await self._quiet.wait()
         if self._workers is not None:
             self._workers.cancel_scope.cancel()

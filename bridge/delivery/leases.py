@@ -8,7 +8,7 @@ A lane left from a time when its endpoint had more lanes, or fewer, is served as
 is pending in it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 import trio
@@ -43,7 +43,6 @@ class Leases:
         clock: Callable[[], Millis],
         *,
         recipients: Callable[[], Mapping[str, Recipient]],
-        strays: Callable[[], frozenset[str]],
         on_taken: Callable[[], None],
     ) -> None:
         """Take the store, and whom to ask and to tell."""
@@ -52,9 +51,19 @@ class Leases:
         self._me = process_id
         self._clock = clock
         self._recipients = recipients
-        self._strays = strays
         self._on_taken = on_taken
         self._soon = trio.Event()
+        self._strays: frozenset[str] = frozenset()
+        self._considered: frozenset[str] = frozenset()
+
+    def notice(self, pending: Collection[str]) -> None:
+        """Take note of lanes with something pending that are not ours.
+
+        Most are other processes'. Only one that was not considered yet is worth a review.
+        """
+        self._strays = frozenset(pending)
+        if not self._strays <= self._considered:
+            self.review()
 
     def review(self) -> None:
         """Have it look at the whole distribution soon: something has changed."""
@@ -102,7 +111,8 @@ class Leases:
             for recipient in recipients.values()
             for lane in lanes_of(recipient.endpoint)
         }
-        for stray in self._strays():
+        strays = self._strays
+        for stray in strays:
             for name in endpoint_of(stray):
                 if name in recipients:
                     owners.setdefault(stray, recipients[name])
@@ -113,6 +123,7 @@ class Leases:
             for name, lane in self.lanes.items()
             if name not in owners and lane.held and lane.recipient.endpoint.name in recipients
         )
+        self._considered = strays | owners.keys()
         alive = await self._alive()
         ours = assign(owners, alive, self._me)
         for name, lane in list(self.lanes.items()):

@@ -102,16 +102,17 @@ class Reader:
         clock: Callable[[], Millis],
         *,
         on_read: Callable[[ServedLane], None],
+        on_strays: Callable[[Collection[str]], None],
     ) -> None:
         """Take the store, the lanes of this process (a mapping that its owner keeps current)
-        and whom to tell of a lane that has something to send."""
+        and whom to tell: of a lane that has something to send, and of lanes with something
+        pending that are not ours."""
         self._threads = threads
         self._lanes = lanes
         self._clock = clock
         self._on_read = on_read
+        self._on_strays = on_strays
         self._asked = trio.Event()
-        self.strays: frozenset[str] = frozenset()
-        """Lanes with something pending that were not ours at the last look."""
 
     def ask(self) -> None:
         """Have it look (again) at once. Never blocks; cheap."""
@@ -151,7 +152,7 @@ class Reader:
 
     def _hand_out(self, seen: Seen) -> None:
         now = trio.current_time()
-        self.strays = frozenset(seen.strays)
+        self._on_strays(seen.strays)
         for name, limit, rows in seen.rows:
             lane = self._lanes.get(name)
             if lane is None:

@@ -76,7 +76,7 @@ class ServedLane:
         return self._more and 2 * len(self.ready) <= self._reach and len(self.held) < self._reach
 
     def take_in(self, rows: Sequence[Due], limit: int, now: float) -> None:
-        """Hold what was read; it may be read while the lane has stopped sending."""
+        """Hold what was read, unless the lane has stopped sending meanwhile."""
         full = len(rows) >= limit
         if full and self._more and now - self._read_at < QUICKLY:
             self._reach = min(2 * self._reach, max(FURTHEST_REACH, 2 * self.pace.limit))
@@ -84,7 +84,8 @@ class ServedLane:
             self._reach = max(2 * self.pace.limit, self._reach // 2)
         self._read_at = now
         self._more = full
-        if self.retiring:
+        if self.retiring or self.pace.blocked_until(now) is not None:
+            self._more = True
             return
         self.ready.extend(rows)
         self.held.update([row.id for row in rows])
