@@ -62,7 +62,8 @@ class SqliteStore:
         Raises :class:`~bridge.errors.StoreUnusable`, saying what to do about it.
         """
         self._clock = clock
-        self._database = Database(Path(path), clock=clock, busy_timeout=busy_timeout, vfs=vfs)
+        where = Path(path).absolute()
+        self._database = Database(where, clock=clock, busy_timeout=busy_timeout, vfs=vfs)
         self._write = self._database.write
         self._read = self._database.read
 

@@ -30,14 +30,14 @@ def create_file(path: Path) -> None:
     SQLite gives its companions (``-wal``, ``-shm``) the same mode. Raises StoreUnusable.
     """
     folder = path.parent
-    if not folder.is_dir():
-        raise StoreUnusable(
-            f"the store {path} can't be made: there is no directory {folder}; create it, or set"
-            " another path for the store"
-        )
-    if path.is_dir():
-        raise StoreUnusable(f"the store {path} is a directory; set the path of a file")
     try:
+        if not folder.is_dir():
+            raise StoreUnusable(
+                f"the store {path} can't be made: there is no directory {folder}; create it, or"
+                " set another path for the store"
+            )
+        if path.is_dir():
+            raise StoreUnusable(f"the store {path} is a directory; set the path of a file")
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             _sync(folder)
@@ -46,11 +46,16 @@ def create_file(path: Path) -> None:
             f"the store {path} can't be made: {error.strerror}; let this user write to {folder},"
             " or set another path for the store"
         ) from error
-    if not os.access(path, os.R_OK | os.W_OK) or not os.access(folder, os.W_OK):
+    if not (_writable(path) and _writable(folder)):
         raise StoreUnusable(
             f"the store {path} can't be written; let this user write to the file and to {folder}"
             " (SQLite keeps two more files beside it)"
         )
+
+
+def _writable(path: Path) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(path, os.R_OK | os.W_OK, effective_ids=effective)
 
 
 def _sync(folder: Path) -> None:
