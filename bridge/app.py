@@ -161,6 +161,7 @@ class Carriers:
             clock,
             doubt_vanished=process.vanished.doubt,
             announce=lambda: process.announce([self]),
+            owe=self.ingest.first,
         )
         self._servers = [
             Server(
