@@ -21,8 +21,8 @@ KEY_SIZE = 32
 FINGERPRINT_SIZE = 16
 """Octets kept of a fingerprint or digest: 2^64 arrivals may pass before two are confused."""
 
-HASHES_KEPT = 16_384
-"""Address hashes remembered. Destinations are few; senders mostly aren't remembered for long."""
+HASHES_KEPT = 4_096
+"""Hashes of destinations remembered: they are few, and come again."""
 
 
 class Rows:
@@ -35,9 +35,11 @@ class Rows:
         self._addresses = msgspec.json.Decoder(tuple[str, str])
         self._fragment = msgspec.json.Decoder(Fragment)
         self._attempt = msgspec.json.Decoder(Attempt)
-        self.address_hash: Callable[[str], int] = lru_cache(HASHES_KEPT)(self._address_hash)
+        self.destination_hash: Callable[[str], int] = lru_cache(HASHES_KEPT)(self.address_hash)
+        """:meth:`address_hash`, remembered."""
 
-    def _address_hash(self, address: str) -> int:
+    def address_hash(self, address: str) -> int:
+        """Hash an address to a signed integer of 64 bits."""
         octets = hashlib.blake2b(address.encode(), digest_size=8, key=self._key).digest()
         return int.from_bytes(octets, "big", signed=True)
 

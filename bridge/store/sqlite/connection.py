@@ -39,6 +39,9 @@ READERS = 4
 WAL_BOUND = 64 * 1024 * 1024
 """Octets of log above which a checkpoint makes writers wait so that it starts over."""
 
+MOMENT = 0.1
+"""Seconds that starting over may make writers wait."""
+
 WRITER_CACHE = 32 * 1024
 READER_CACHE = 8 * 1024
 """KiB of pages kept by a connection."""
@@ -65,6 +68,14 @@ def steady(db: apsw.Connection) -> Iterator[None]:
         yield
     finally:
         db.execute("ROLLBACK")
+
+
+def _wait(turn: int, deadline: float) -> bool:
+    """Answer SQLite, which finds a lock taken: whether it is to look again."""
+    if time.monotonic() >= deadline:
+        return False
+    pause(turn)
+    return True
 
 
 class Opened:
@@ -211,7 +222,7 @@ class Database:
                 db = opened.writer
                 if db is None:
                     db = opened.writer = self._connect(cache=WRITER_CACHE)
-                    db.set_busy_handler(self._wait)
+                    db.set_busy_handler(lambda turn: _wait(turn, self._deadline))
                 self._begin(db)
                 result = work(Tx(db, opened.rows, opened.lanes, self._clock))
                 if announce:
@@ -238,13 +249,6 @@ class Database:
             db.execute("BEGIN IMMEDIATE")
         finally:
             self._turnstile.leave()
-
-    def _wait(self, turn: int) -> bool:
-        """Busy handler of the writer: only one process at a time polls here."""
-        if time.monotonic() >= self._deadline:
-            return False
-        pause(turn)
-        return True
 
     def _undo(self, opened: Opened, error: BaseException) -> None:
         """Roll back; where that fails, or the error was grave, never use the connection again."""
@@ -309,7 +313,17 @@ class Database:
                 raise translate(error, str(self.path)) from error
 
     def _start_over(self, db: apsw.Connection) -> None:
-        """Restart the log. Readers and the writer under way are given a moment, not more."""
-        db.set_busy_timeout(200)
-        with contextlib.suppress(apsw.BusyError):
-            db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        """Restart the log: take a turn as a writer, and be done with it in a moment.
+
+        What readers still need is in the way; they get a moment to finish, because writers wait
+        meanwhile.
+        """
+        deadline = time.monotonic() + MOMENT
+        db.set_busy_handler(lambda turn: _wait(turn, deadline))
+        turnstile = Turnstile(self._turnstile_path)
+        try:
+            if turnstile.enter(deadline):
+                with contextlib.suppress(apsw.BusyError):
+                    db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        finally:
+            turnstile.close()

@@ -99,7 +99,7 @@ class MessageWriter:
                 record.duplicate_of,
                 1 if fan else 0,
                 rows.address_hash(source),
-                rows.address_hash(destination),
+                rows.destination_hash(destination),
                 *put(rows.seal_addresses(source, destination)),
                 *put(rows.seal(record.raw)),
             )

@@ -22,7 +22,7 @@ def test_fragments_and_attempts_come_back() -> None:
 def test_hashes_depend_on_the_key_and_the_whole_value() -> None:
     other = Rows(b"j" * 32)
 
-    assert ROWS.address_hash("+1") == ROWS.address_hash("+1")
+    assert ROWS.address_hash("+1") == ROWS.address_hash("+1") == ROWS.destination_hash("+1")
     assert len({ROWS.address_hash("+1"), ROWS.address_hash("+12"), other.address_hash("+1")}) == 3
     assert -(2**63) <= ROWS.address_hash("+1") < 2**63
     assert ROWS.set_hash("a") != other.set_hash("a")
