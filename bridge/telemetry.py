@@ -2,8 +2,8 @@
 
 Logs are structlog events, one a unit of work, to standard error: JSON lines, or coloured columns
 where a person reads along. What comes through the standard library's logging (Hypercorn) takes
-the same way. Numbers are masked and texts left out unless ``logging.unmask`` says otherwise;
-secrets are left out always.
+the same way. Numbers are masked unless ``logging.unmask`` says otherwise; texts and secrets
+are left out always.
 
 Metrics live in one registry a process. :meth:`Metrics.figures` flattens it for the store, and
 :func:`add_up` makes one page again of the figures of many processes.
@@ -59,27 +59,25 @@ def mask_in_prose(prose: str) -> str:
     return _NUMBER.sub(lambda found: mask_number(found[0]), prose) if "+" in prose else prose
 
 
-def _mask(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    for field, value in event.items():
-        if field in SECRET_FIELDS:
-            event[field] = "[secret]"
-        elif field in TEXT_FIELDS:
-            event[field] = mask_text(value) if isinstance(value, str) else "[masked]"
-        elif isinstance(value, str):
-            event[field] = mask_number(value) if field in NUMBER_FIELDS else mask_in_prose(value)
-        elif isinstance(value, list | tuple):
-            event[field] = [
-                mask_in_prose(each) if isinstance(each, str) else each for each in value
-            ]
-    return event
+def _masking(*, numbers: bool) -> structlog.typing.Processor:
+    """Return the step that leaves secrets and texts out, and masks ``numbers`` too."""
 
+    def mask(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        for field, value in event.items():
+            if field in SECRET_FIELDS:
+                event[field] = "[secret]"
+            elif field in TEXT_FIELDS:
+                event[field] = mask_text(value) if isinstance(value, str) else "[masked]"
+            elif not numbers:
+                continue
+            elif isinstance(value, str):
+                masked = field in NUMBER_FIELDS
+                event[field] = mask_number(value) if masked else mask_in_prose(value)
+            elif isinstance(value, list | tuple):
+                event[field] = [mask_in_prose(v) if isinstance(v, str) else v for v in value]
+        return event
 
-def _mask_secrets(
-    _logger: object, _name: str, event: MutableMapping[str, Any]
-) -> Mapping[str, Any]:
-    for field in SECRET_FIELDS & event.keys():
-        event[field] = "[secret]"
-    return event
+    return mask
 
 
 class _Sink:
@@ -121,8 +119,8 @@ def set_up_logging(
 ) -> None:
     """Send all logs to ``stream`` (standard error by default), with ``bound`` in each event.
 
-    ``auto`` is ``console`` where the stream is a terminal. Called once a process, before any
-    logger is used.
+    ``unmask`` shows numbers in full; ``auto`` is ``console`` where the stream is a terminal.
+    Called once a process, before any logger is used.
     """
     stream = stream or sys.stderr.buffer
     threshold = logging.getLevelNamesMapping()[level.upper()]
@@ -132,7 +130,7 @@ def set_up_logging(
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if console else "iso", utc=not console),
         structlog.processors.format_exc_info,
-        _mask_secrets if unmask else _mask,
+        _masking(numbers=not unmask),
     ]
     last: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24)
@@ -227,7 +225,7 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self.lane_age = Gauge(
-            "smsbridge_lane_age_seconds", "Age of the oldest delivery under way or due, by lane.",
+            "smsbridge_lane_age_seconds", "How long the oldest due delivery waits, by lane.",
             ["lane"], registry=registry,
         )  # fmt: skip
         self.lanes = Gauge(
@@ -265,6 +263,7 @@ class Metrics:
 
 _NOT_ADDED = (
     "smsbridge_build_info", "smsbridge_stored", "smsbridge_backlog", "smsbridge_processes",
+    "smsbridge_lane_age_seconds",
 )  # fmt: skip
 """What is true of the whole store, or of each process alike: adding it up would multiply it."""
 

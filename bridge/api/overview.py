@@ -90,6 +90,10 @@ class Overview:
         metrics.backlog.clear()
         for endpoint, number in backlog.items():
             metrics.backlog.labels(endpoint).set(number)
+        now = self._clock()
+        metrics.lane_age.clear()
+        for lane, due_at in await self._threads.read(store.pending_lanes):
+            metrics.lane_age.labels(lane).set(max(0, now - due_at) / 1_000)
 
     async def _keep_looking(self) -> None:
         counted_at = -COUNT_EVERY

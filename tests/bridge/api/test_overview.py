@@ -6,7 +6,13 @@ import trio
 
 from bridge.api.overview import Overview
 from bridge.errors import StoreUnavailable
-from bridge.store.contract import ProcessStatus
+from bridge.store.contract import (
+    ArrivalKey,
+    DeliveryRecord,
+    EventRecord,
+    MessageRecord,
+    ProcessStatus,
+)
 from bridge.store.sqlite.engine import SqliteStore
 from bridge.store.threaded import StoreThreads
 from bridge.telemetry import Metrics
@@ -82,6 +88,22 @@ async def test_the_page_adds_up_and_tells_of_the_store(node: Node) -> None:
     assert 'smsbridge_arrivals_total{verdict="stored"} 8.0' in page
     assert 'smsbridge_processes{role="carrier"} 1.0' in page
     assert 'smsbridge_stored{kind="messages"} 0.0' in page
+
+
+async def test_the_page_tells_how_long_lanes_wait(node: Node) -> None:
+    key = ArrivalKey("one", "lnk_1", 1, bytes(32), node.now)
+    delivery = DeliveryRecord("customer", "customer/1")
+    event = EventRecord("evt_1", "message.received", "default", b"{}", node.now, (delivery,))
+    message = MessageRecord(
+        id="msg_1", key=key, carrier="c", tenant="default", number="*", source="1",
+        destination="2", encoding="gsm7", raw=b"{}", events=(event,),
+    )  # fmt: skip
+    node.store.record([message])
+    node.now += 2_500
+    await node.overview.count()
+    page = node.overview.page().decode()
+    assert 'smsbridge_lane_age_seconds{lane="customer/1"} 2.5' in page
+    assert 'smsbridge_backlog{endpoint="customer"} 1.0' in page
 
 
 async def test_a_store_that_is_away_is_missing_until_it_is_back(
