@@ -297,8 +297,9 @@ class Applied(Struct, frozen=True):
 class Store(Protocol):
     """What every engine does. See the module's theory.
 
-    Every method may raise :class:`~bridge.errors.StoreUnavailable` (nothing was done) and every
-    writing one :class:`~bridge.errors.StoreFull`.
+    Every method may raise :class:`~bridge.errors.StoreUnavailable` (nothing was done), and every
+    writing one :class:`~bridge.errors.StoreFull` and, where a value can't be stored (a lone
+    surrogate, say), :class:`~bridge.errors.BatchRejected`.
     """
 
     def close(self) -> None:

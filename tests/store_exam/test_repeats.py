@@ -199,6 +199,20 @@ def test_doubt_survives_a_restart_and_holds_between_processes(engine: Engine) ->
     assert other.record([repeat]) == [Recorded("msg_1", "absorbed")]
 
 
+def test_a_link_may_leave_very_many_in_doubt(store: Store) -> None:
+    for start in range(0, 12_000, 1_000):
+        store.record(
+            [message(str(n), key(n, at=START + 10 * n)) for n in range(start, start + 1_000)]
+        )
+
+    assert store.doubt([doubt(6_000), doubt(0, link="lnk_none")]) == 12_000
+    assert store.doubt([doubt(6_000)]) == 0
+
+    repeats = [key(n, link="lnk_2", content=f"lnk_1 {n}") for n in (0, 6_000, 6_001, 11_999)]
+    results = store.record([message(f"r{one.place}", one) for one in repeats])
+    assert [result.repeat for result in results] == ["answered", "answered", *["absorbed"] * 2]
+
+
 def test_keys_and_doubts_are_pruned_a_thousand_at_a_time(store: Store) -> None:
     for start in (0, 1_000):
         store.record([message(str(n), key(n), "a") for n in range(start, start + 1_000)])

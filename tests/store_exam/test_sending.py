@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.errors import StaleLease
+from bridge.errors import BatchRejected, StaleLease
 from bridge.store.contract import Store
 from tests.fix_store import (
     SECOND,
@@ -238,6 +238,20 @@ def test_settling_again_after_a_commit_in_doubt_changes_nothing(store: Store) ->
 
     assert store.counts()["pending"] == 1
     assert [len(store.deliveries(id_)[0].attempts) for id_ in ("msg_1", "msg_2")] == [1, 1]
+
+
+def test_facts_that_cannot_be_stored_settle_nothing(store: Store) -> None:
+    fill(store, "a", count=1)
+    token = leased(store, "a").token
+    (due,) = all_due(store, "a", START + SECOND)
+    one = delivered(due)
+
+    with pytest.raises(BatchRejected):
+        store.settle("a", token, [
+            type(one)(delivery=due.id, attempt=attempt(1, detail="\udcff"), state="delivered")
+        ])  # fmt: skip
+
+    assert len(all_due(store, "a", START + SECOND)) == 1
 
 
 def test_a_lanes_token_settles_nothing_of_another_lane(store: Store) -> None:

@@ -23,7 +23,7 @@ from typing import TypeVar
 import apsw
 from msgspec import Struct
 
-from bridge.errors import StoreUnavailable, StoreUnusable
+from bridge.errors import BatchRejected, StoreUnavailable, StoreUnusable
 from bridge.store.rows import Rows
 from bridge.store.sqlite import schema
 from bridge.store.sqlite.failures import broken, translate
@@ -149,7 +149,7 @@ class Database:
                 f"{self.path} is not a store of smsbridge, nor a database at all; it was left as"
                 " it is: set another path for the store"
             ) from error
-        except (apsw.Error, OSError, AssertionError) as error:
+        except (apsw.Error, OSError) as error:
             raise StoreUnusable(
                 f"the store {self.path} can't be used: {type(error).__name__}: {error}; restore"
                 " it from a backup, or set another path for the store"
@@ -234,6 +234,9 @@ class Database:
                 if isinstance(error, apsw.Error):
                     doubt = committing and broken(error)
                     raise translate(error, str(self.path), in_doubt=doubt) from error
+                if isinstance(error, UnicodeError | OverflowError):
+                    # Lone surrogates, numbers beyond 64 bits: no column holds them.
+                    raise BatchRejected(f"{type(error).__name__} in a row") from error
                 raise
         finally:
             self._writing.release()

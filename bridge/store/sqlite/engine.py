@@ -4,6 +4,7 @@ Everything here is one line a method; the themes have modules of their own besid
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from bridge.errors import BatchRejected, StaleLease
@@ -35,6 +36,9 @@ LINKS_KEPT = 86_400_000
 """Milliseconds that arrival keys and closed links are kept."""
 
 PRUNED_AT_ONCE = 1_000
+
+DOUBTED_AT_ONCE = 10_000
+"""Arrivals made doubtful in one transaction, which then lasts around 0.1 s."""
 
 NEVER = -(2**62)
 """Before every time."""
@@ -75,15 +79,7 @@ class SqliteStore:
 
     def record(self, batch: Sequence[Record]) -> list[Recorded]:
         """Store a batch in one transaction; durable on return."""
-
-        def work(tx: Tx) -> list[Recorded]:
-            try:
-                return recording.record(tx, batch)
-            except (UnicodeError, OverflowError) as error:
-                # Lone surrogates, numbers beyond 64 bits: no text, no column holds them.
-                raise BatchRejected(f"{type(error).__name__} in a row") from error
-
-        return self._write(work, announce=True)
+        return self._write(lambda tx: recording.record(tx, batch), announce=True)
 
     def complete(self, sets: Sequence[int], join: Join) -> list[str]:
         """Join each of these sets that is whole and not done; return the message ids."""
@@ -105,13 +101,9 @@ class SqliteStore:
         """
 
         def joined(ids: Sequence[int], by: Join) -> list[str]:
-            def work(tx: Tx) -> list[str]:
-                try:
-                    return fragments.join_sets(tx, ids, by, now=now, expired_by=expired_by)
-                except (UnicodeError, OverflowError) as error:
-                    raise BatchRejected(f"{type(error).__name__} in a row") from error
-
-            return self._write(work)
+            return self._write(
+                lambda tx: fragments.join_sets(tx, ids, by, now=now, expired_by=expired_by)
+            )
 
         try:
             return joined(sets, join)
@@ -130,12 +122,20 @@ class SqliteStore:
         return joined(sets, refuse)
 
     def doubt(self, doubts: Sequence[Doubt]) -> int:
-        """Make arrivals doubtful; return how many."""
-        return self._write(lambda tx: repeats.doubt(tx, doubts)) if doubts else 0
+        """Make arrivals doubtful; return how many. In portions: see ``DOUBTED_AT_ONCE``."""
+        moved = 0
+        left = doubts
+        while left:
+            some, left = self._write(partial(repeats.doubt, doubts=left, most=DOUBTED_AT_ONCE))
+            moved += some
+        return moved
 
     def doubt_process(self, process: str, now: Millis) -> int:
         """Make doubtful what a process that is gone has last taken; forget the process."""
-        return self._write(lambda tx: processes.doubt_process(tx, process, now))
+        doubts = self._read(lambda tx: processes.doubts_of(tx, process, now))
+        moved = self.doubt(doubts)
+        self._write(lambda tx: processes.bury(tx, process, now))
+        return moved
 
     # -- the delivery side -----------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import structs
 
 from bridge.store.contract import Doubt, ProcessStatus
-from bridge.store.sqlite import repeats, sending
+from bridge.store.sqlite import sending
 from bridge.store.sqlite.connection import Tx
 from bridge.store.sqlite.writing import Octets, insert, run
 from smsc.message import Millis
@@ -70,10 +70,9 @@ def leave(tx: Tx, process: str) -> None:
     _forget(tx, process, _open_links(tx, process), "its process ended", now)
 
 
-def doubt_process(tx: Tx, process: str, now: Millis) -> int:
-    """Make doubtful what a process that is gone has last taken, and forget the process."""
-    links = _open_links(tx, process)
-    doubts = [
+def doubts_of(tx: Tx, process: str, now: Millis) -> list[Doubt]:
+    """Say what has become doubtful with a process that is gone, by its links' last status."""
+    return [
         Doubt(
             link=link.link,
             account=link.account,
@@ -81,11 +80,13 @@ def doubt_process(tx: Tx, process: str, now: Millis) -> int:
             answered_to=link.answered,
             until=now + DOUBT_LASTS,
         )
-        for link in links
+        for link in _open_links(tx, process)
     ]
-    count = repeats.doubt(tx, doubts)
-    _forget(tx, process, links, "its process is gone", now)
-    return count
+
+
+def bury(tx: Tx, process: str, now: Millis) -> None:
+    """Forget a process that is gone, when its arrivals are in doubt."""
+    _forget(tx, process, _open_links(tx, process), "its process is gone", now)
 
 
 def _forget(tx: Tx, process: str, links: Sequence[LinkStatus], reason: str, now: Millis) -> None:

@@ -23,11 +23,12 @@ _ARRIVAL = insert(
 )
 
 
+# Of one minute and link, in the order of the primary key.
 _CHOSEN = """
-FROM arrival WHERE minute IN (SELECT value FROM json_each(:minutes))
- AND link = :link AND received_at >= :since
+FROM arrival WHERE minute = :minute AND link = :link AND place <= :last AND received_at >= :since
  AND (NOT :only OR place IN (SELECT value FROM json_each(:unanswered)))
 """
+_PORTION = f"SELECT count(*), max(place) FROM (SELECT place {_CHOSEN} ORDER BY place LIMIT :most)"  # noqa: S608  # our own words
 _DOUBT = f"""
 INSERT OR IGNORE INTO doubtful (account, fingerprint, link, place, id, answered, until)
 SELECT account, fingerprint, link, place, id,
@@ -35,6 +36,9 @@ SELECT account, fingerprint, link, place, id,
 {_CHOSEN}
 """  # noqa: S608  # our own words
 _MOVED = f"DELETE {_CHOSEN}"
+
+LAST = 2**63 - 1
+"""Behind every place."""
 
 
 class Doubtful:
@@ -104,32 +108,46 @@ class Arrivals:
         run(tx.db, _ARRIVAL, self._rows, self._octets)
 
 
-def doubt(tx: Tx, doubts: Sequence[Doubt]) -> int:
-    """Make arrivals doubtful; return how many."""
+def doubt(tx: Tx, doubts: Sequence[Doubt], most: int) -> tuple[int, Sequence[Doubt]]:
+    """Make at most ``most`` arrivals doubtful; return how many, and what is left to be done.
+
+    A busy link has so many that doing all at once would hold up everybody who writes.
+    """
     oldest, newest = tx.db.execute(
         "SELECT (SELECT min(minute) FROM arrival), (SELECT max(minute) FROM arrival)"
     ).get
     if oldest is None:
-        return 0
-    return sum(_doubt(tx, one, oldest, newest) for one in doubts)
+        return 0, ()
+    moved = 0
+    for index, one in enumerate(doubts):
+        for minute in range(newest, max(one.since // MINUTE, oldest) - 1, -1):
+            moved += _doubt(tx, one, minute, most - moved)
+            if moved >= most:
+                return moved, doubts[index:]
+    return moved, ()
 
 
-def _doubt(tx: Tx, one: Doubt, oldest: int, newest: int) -> int:
-    """Move the arrivals of one link. Each minute is one seek: they are clustered by it."""
-    minutes = range(max(one.since // MINUTE, oldest), newest + 1)
+def _doubt(tx: Tx, one: Doubt, minute: int, most: int) -> int:
+    """Move at most so many arrivals of one link and minute; they are clustered by both."""
     given = {
-        "minutes": json(minutes),
+        "minute": minute,
         "link": one.link,
+        "last": LAST,
         "since": one.since,
-        "unanswered": json(one.unanswered),
         "only": one.only_unanswered,
+        "unanswered": json(one.unanswered),
         "answered_to": one.answered_to,
         "until": one.until,
+        "most": most,
     }
-    tx.db.execute(_DOUBT, given)
-    moved = tx.db.changes()
-    tx.db.execute(_MOVED, given)
-    return moved
+    row = tx.db.execute(_PORTION, given).fetchone()
+    assert row is not None
+    count: int = row[0]
+    if count:
+        given["last"] = row[1]
+        tx.db.execute(_DOUBT, given)
+        tx.db.execute(_MOVED, given)
+    return count
 
 
 def prune(tx: Tx, *, arrivals_before: Millis, now: Millis, limit: int) -> int:

@@ -116,7 +116,8 @@ def bring_up(db: apsw.Connection, where: str) -> None:
 def hash_key(db: apsw.Connection) -> bytes:
     """Return the store's secret for its hashes."""
     key = db.execute("SELECT value FROM meta WHERE name = 'hash_key'").get
-    assert isinstance(key, bytes)
+    if not isinstance(key, bytes):
+        raise StoreUnusable("the store has lost the key of its hashes; restore it from a backup")
     return key
 
 
