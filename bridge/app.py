@@ -42,6 +42,13 @@ from smsc.link.server import Server, open_listeners
 from smsc.message import Millis
 from smsc.status import LinkStatus
 
+FIGURES = {
+    "lanes": "lanes served",
+    "lanes_open": "lanes with an open breaker",
+    "under_way": "requests under way",
+    "held": "deliveries held",
+}
+"""What a dispatcher calls its figures → what the metric says."""
 KEPT = 3.0
 MOST_ENDED = 1_000
 """How many seconds, and how many, links that ended are told to the store."""
@@ -277,7 +284,7 @@ class Deliveries:
     def measure(self) -> None:
         """Bring the gauges of lanes up to date."""
         for name, value in self.dispatcher.figures().items():
-            self._process.metrics.lanes.labels(name).set(value)
+            self._process.metrics.lanes.labels(FIGURES[name]).set(value)
 
     def wake(self) -> None:
         """Have what is due read."""

@@ -63,7 +63,7 @@ def message_row(row: "MessageRow", *, as_json: bool, unmask: bool) -> dict[str, 
         "account": row.account,
         "carrier": row.carrier,
         "tenant": row.tenant,
-        "number": row.number if unmask or row.number is None else mask_number(row.number),
+        "number": row.number if unmask or row.number in {None, "*"} else mask_number(row.number),
         "from": row.source if unmask else mask_number(row.source),
         "to": row.destination if unmask else mask_number(row.destination),
         "encoding": row.encoding,
@@ -162,6 +162,7 @@ def _delivery(row: "DeliveryRow", *, as_json: bool) -> dict[str, Any]:
     for attempt in row.attempts:
         facts = msgspec.structs.asdict(attempt)
         facts["started_at"] = when(attempt.started_at, as_json=as_json)
+        facts["duration_ms"] = round(attempt.duration_ms, 1)
         attempts.append(facts)
     return {
         "id": row.id,

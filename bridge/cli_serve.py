@@ -83,6 +83,8 @@ class ManagedFile:
             _log.error("config.invalid", source=error.source, problems=problems)
         except StoreError as error:
             _log.error("config.not_applied", error=str(error))
+        except Exception:  # noqa: BLE001  # what runs is not ended by a file it was shown
+            _log.exception("config.not_applied")
         else:
             if restart := differences(self._running, config):
                 _log.warning("config.needs_restart", options=restart)
@@ -190,9 +192,11 @@ def _charge(local: Config, seat: Seat, process_id: str) -> Charge:
     errand = {
         "role": seat.role, "number": seat.number, "process": process_id, "config": local,
     }  # fmt: skip
+    # Children import what we did: the working directory only if we have it from `python -m`.
+    safe = () if str(Path.cwd()) in sys.path else ("-P",)
     # The role is there for people who read the process list; what counts is the errand.
     command = (
-        sys.executable, "-m", "bridge.cli", "serve", "--role", seat.role, "--child", "{fd}",
+        sys.executable, *safe, "-m", "bridge.cli", "serve", "--role", seat.role, "--child", "{fd}",
     )  # fmt: skip
     return Charge(command, msgspec.json.encode(errand))
 

@@ -229,7 +229,7 @@ class Metrics:
             ["lane"], registry=registry,
         )  # fmt: skip
         self.lanes = Gauge(
-            "smsbridge_lanes", "What delivery has in hand: lanes, open breakers, requests …",
+            "smsbridge_lanes", "What the delivery processes have in hand.",
             ["what"], registry=registry,
         )  # fmt: skip
         self.ready = Gauge(

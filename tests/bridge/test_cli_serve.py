@@ -110,6 +110,17 @@ def test_a_file_that_is_gone_changes_nothing(managed: Managed) -> None:
     assert managed.log()[-1]["event"] == "config.invalid"
 
 
+def test_a_fault_of_ours_does_not_end_what_runs(
+    managed: Managed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("bridge.cli_serve.apply_file", fail)
+    managed.file.reload()
+    assert managed.log()[-1]["event"] == "config.not_applied"
+
+
 def test_changes_of_the_local_half_are_named(managed: Managed) -> None:
     managed.write("shutdown_timeout = 5\n" + GOOD + "[api]\nport = 9999\n")
     managed.file.reload()
