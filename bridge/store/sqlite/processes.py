@@ -19,6 +19,9 @@ IN_DOUBT = 60_000
 DOUBT_LASTS = 600_000
 """Milliseconds that a repeat of them may take."""
 
+LINKS_SHOWN = 10_000
+"""More than that are closed ones of a carrier that can't keep a link."""
+
 _encode = msgspec.json.Encoder().encode
 _process = msgspec.json.Decoder(ProcessStatus)
 _link = msgspec.json.Decoder(LinkStatus)
@@ -101,9 +104,12 @@ def processes(tx: Tx) -> list[ProcessStatus]:
 
 
 def links(tx: Tx) -> list[LinkStatus]:
-    """Return links of all processes, live ones first, then by when they were opened."""
-    found = [_link.decode(row[0]) for row in tx.db.execute("SELECT status FROM link")]
-    return sorted(found, key=lambda link: (link.state == "closed", link.opened_at, link.link))
+    """Return links of all processes, live ones first, then those closed last."""
+    found = tx.db.execute(
+        "SELECT status FROM link ORDER BY closed_at IS NOT NULL, closed_at DESC, id LIMIT ?",
+        (LINKS_SHOWN,),
+    )
+    return [_link.decode(row[0]) for row in found]
 
 
 def prune(tx: Tx, closed_before: Millis, limit: int) -> int:
