@@ -29,7 +29,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar, TypeVarTuple
 
 import psutil
 import structlog
@@ -48,6 +48,9 @@ from bridge.store.threaded import StoreThreads
 from bridge.telemetry import Metrics
 from smsc.message import Millis
 from smsc.status import LinkStatus
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 Role = Literal["carrier", "delivery", "api", "all"]
 ROLES: tuple[Role, ...] = ("carrier", "delivery", "api")
@@ -89,6 +92,28 @@ class Part(Protocol):
         ...
 
 
+class _CountedThreads(StoreThreads):
+    """Counts what fails, whoever asked for it."""
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        super().__init__(store)
+        self._metrics = metrics
+
+    async def write(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        try:
+            return await super().write(call, *args)
+        except StoreError as error:
+            self._metrics.store_errors.labels(type(error).__name__).inc()
+            raise
+
+    async def read(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        try:
+            return await super().read(call, *args)
+        except StoreError as error:
+            self._metrics.store_errors.labels(type(error).__name__).inc()
+            raise
+
+
 class Process:
     """What all parts of one process share."""
 
@@ -112,7 +137,7 @@ class Process:
         self.clock = clock
         self.metrics = Metrics()
         self.store = store
-        self.threads = StoreThreads(self.store)
+        self.threads = _CountedThreads(store, self.metrics)
         self.bell = Doorbell(directory_for(Path(config.store.path)), process_id)
         if self.bell.silent:
             _log.warning("doorbell.silent", reason=self.bell.silent)
@@ -155,11 +180,10 @@ class Process:
         self._beaten_at = trio.current_time()
 
     async def beat(self, parts: Sequence[Part]) -> None:
-        """Do the same; a store that fails is counted, and logged when that begins and ends."""
+        """Do the same; that a store fails is logged when it begins and when it ends."""
         try:
             await self.announce(parts)
         except StoreError as error:
-            self.metrics.store_errors.labels(type(error).__name__).inc()
             if self._store_answers:
                 _log.warning("store.unavailable", error=str(error))
             self._store_answers = False

@@ -89,7 +89,7 @@ class Supervisor:
         bound: float,
     ) -> None:
         self.status = 0
-        """What to exit with."""
+        """What to exit with: 0 where every child that was ready ended in good order."""
         self._seats = seats
         self._charge = charge
         self._new_id = new_id
@@ -146,11 +146,14 @@ class Supervisor:
             process_id = self._new_id()
             began = trio.current_time()
             code = await self._sit(seat, process_id)
+            ready = seat in self._ready
+            self._ready.discard(seat)
             if self._stopping.is_set():
-                if code and not self.status and seat not in self._ready:
-                    self.status = 1
+                if code and ready:
+                    _log.warning("child.cut_short", child=_name(seat), ended=_how(code))
+                    self.status = self.status or 1
                 return
-            if seat not in self._ready:
+            if not (ready or deaths):
                 _log.error("child.failed", child=_name(seat), ended=_how(code))
                 self.status = code if code in {1, 2} else 1
                 self.stop()

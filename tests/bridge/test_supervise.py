@@ -21,6 +21,7 @@ from bridge.supervise import follow_parent, receive_charge, say_ready
 parent, data = receive_charge(int(sys.argv[1]))
 notes = Path(sys.argv[2])
 follow_parent(parent, 0.3)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 """
 NOTE = "(notes / data.decode()).write_text(str(os.getpid()))\n"
 SERVE = CHILD + NOTE + "say_ready(parent)\nsignal.pause()\n"
@@ -131,6 +132,27 @@ async def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(kept.run)
             kept.stop()
+    assert kept.status == 1
+
+
+async def test_one_that_ends_badly_shows_in_the_status(tmp_path: Path) -> None:
+    bad = SERVE.replace("sys.exit(0)", "sys.exit(3)")
+    kept = supervisor(bad, tmp_path)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(kept.run)
+            kept.stop()
+    assert kept.status == 1
+
+
+async def test_stopping_before_anything_is_ready_is_no_failure(tmp_path: Path) -> None:
+    kept = supervisor(CHILD + NOTE + "signal.pause()", tmp_path)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kept.run)
+            await appears(tmp_path / "prc_0")
+            kept.stop()
+    assert kept.status == 0
 
 
 async def test_a_second_word_kills_at_once(tmp_path: Path) -> None:
