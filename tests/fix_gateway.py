@@ -3,6 +3,7 @@ with a store and configuration in the test's directory, and always ended."""
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 import trio
+
+from bridge.doorbell import directory_for
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -284,6 +287,8 @@ async def open_gateway(
         yield gateway
     finally:
         await gateway.kill()
+        # A test's path is too long for sockets: the bell is elsewhere, and stays after a kill.
+        shutil.rmtree(directory_for(gateway.store), ignore_errors=True)
 
 
 GatewayFactory = Callable[..., AbstractAsyncContextManager[Gateway]]
