@@ -122,7 +122,7 @@ class Database:
                 "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA wal_autocheckpoint = 0;"
                 f"PRAGMA journal_size_limit = {WAL_BOUND}; PRAGMA cache_size = -{cache};"
                 "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0"
-            )
+            ).fetchall()  # some tell their value, and the next one waits until it is taken
         except BaseException:
             db.close()
             raise

@@ -119,6 +119,9 @@ def test_every_commit_is_synced_and_nothing_checkpoints_by_itself(
     assert database.writer.pragma("journal_mode") == "wal"
     assert database.writer.pragma("synchronous") == 2
     assert database.writer.pragma("wal_autocheckpoint") == 0
+    assert database.writer.pragma("cache_size") == -connection.WRITER_CACHE
+    assert database.writer.pragma("journal_size_limit") == connection.WAL_BOUND
+    assert database.writer.pragma("trusted_schema") == 0
 
 
 def test_a_file_that_is_gone_is_not_written_to_and_heals_when_it_is_back(
