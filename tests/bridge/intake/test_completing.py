@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
 from bridge.errors import StoreUnavailable
 from bridge.intake import completing
@@ -42,11 +42,13 @@ def bench(faulty_store: FaultyStore, held: HeldThreads, live_view: LiveView) -> 
     return Bench(faulty_store, held, live_view)
 
 
-async def test_a_whole_set_becomes_a_message_and_the_bell_is_rung(bench: Bench) -> None:
+async def test_a_whole_set_becomes_a_message_and_the_bell_is_rung(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bench.completer.run)
         bench.completer.add(bench.whole_set(1))
-        await wait_all_tasks_blocked()
+        await trio.sleep(1)
         assert bench.texts() == ["part1part2"]
         assert bench.rings == 1
         bench.completer.end()
@@ -93,7 +95,9 @@ async def test_at_the_end_a_store_that_fails_leaves_the_rest_to_the_janitor(benc
     assert bench.rings == 0
 
 
-async def test_a_bug_costs_the_sets_it_met_a_while_and_nothing_else(bench: Bench) -> None:
+async def test_a_bug_costs_the_sets_it_met_a_while_and_nothing_else(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
     def broken(_: Sequence[object]) -> None:
         raise ZeroDivisionError
 
@@ -102,10 +106,10 @@ async def test_a_bug_costs_the_sets_it_met_a_while_and_nothing_else(bench: Bench
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bench.completer.run)
         bench.completer.add(first)
-        await wait_all_tasks_blocked()
+        await trio.sleep(1)
         bench.store.fault = None
         bench.completer.add(second)
-        await wait_all_tasks_blocked()
+        await trio.sleep(1)
         bench.completer.end()
 
     assert bench.texts() == ["part1part2"]
