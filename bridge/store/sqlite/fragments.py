@@ -24,7 +24,7 @@ from bridge.store.contract import (
 from bridge.store.sets import KnownSet, SetState, Slot, place
 from bridge.store.sqlite.connection import Tx
 from bridge.store.sqlite.messages import MessageWriter, Quarantine, Tally
-from bridge.store.sqlite.writing import Octets, insert, json, run
+from bridge.store.sqlite.writing import Insert, json, run
 from smsc.message import Fragment, Millis
 
 DIGEST_SIZE = 16
@@ -32,11 +32,9 @@ DIGEST_SIZE = 16
 TOMBSTONES = 1_000
 """How many one call of :func:`remove` removes at most."""
 
-_SET = (
-    "INSERT INTO fragment_set"
-    " (id, key, total, have, state, fresh, opened_at, patience, expires_at)"
-    " SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, 0, 1,"
-    " value ->> 4, value ->> 5, value ->> 6 FROM json_each(?1)"
+_SET = Insert(
+    "fragment_set",
+    "id, key, total, have, state, fresh, opened_at, patience, expires_at",
 )
 _GROWN = (
     "UPDATE fragment_set SET have = j.value ->> 1, fresh = 1 FROM json_each(?1) j"
@@ -47,7 +45,7 @@ _JOINED = (
     " expires_at = j.value ->> 3, fresh = 0 FROM json_each(?1) j"
     " WHERE fragment_set.id = j.value ->> 0"
 )
-_FRAGMENT = insert("fragment", "set_id, seq, id, digest, body", octets=2)
+_FRAGMENT = Insert("fragment", "set_id, seq, id, digest, body")
 
 
 class Placement:
@@ -59,8 +57,7 @@ class Placement:
         self._known: dict[bytes, list[KnownSet]] = {}
         self._opened: dict[int, tuple[FragmentRecord, bytes]] = {}
         self._grown: dict[int, KnownSet] = {}
-        self._rows: list[tuple[object, ...]] = []
-        self._octets = Octets()
+        self._rows: list[object] = []
         keys = {tx.rows.set_hash(one.set_key).hex() for one in fragments}
         sets: dict[int, KnownSet] = {}
         for key, set_id, total, state, seq, digest, id_ in tx.db.execute(
@@ -96,20 +93,13 @@ class Placement:
             self._opened[joins.id] = one, key
         joins.slots[one.seq] = Slot(digest, one.id)
         self._grown[joins.id] = joins
-        self._rows.append(
-            (
-                joins.id,
-                one.seq,
-                one.id,
-                *self._octets.put(digest),
-                *self._octets.put(self._tx.rows.seal_fragment(one.fragment)),
-            )
-        )
+        body = self._tx.rows.seal_fragment(one.fragment)
+        self._rows += (joins.id, one.seq, one.id, digest, body)
         return _recorded(one.id, joins, "")
 
     def write(self) -> None:
         """Store what was placed."""
-        opened = []
+        opened: list[object] = []
         grown = []
         for set_id, known in self._grown.items():
             if set_id in self._opened:
@@ -117,12 +107,12 @@ class Placement:
                 at = one.key.received_at
                 patience = max(one.expires_at - at, 0)
                 have = len(known.slots)
-                opened.append((set_id, key.hex(), one.total, have, at, patience, one.expires_at))
+                opened += (set_id, key, one.total, have, 0, 1, at, patience, one.expires_at)
             else:
                 grown.append((set_id, len(known.slots)))
-        run(self._tx.db, _SET, opened)
+        _SET.run(self._tx.db, opened)
         run(self._tx.db, _GROWN, grown)
-        run(self._tx.db, _FRAGMENT, self._rows, self._octets)
+        _FRAGMENT.run(self._tx.db, self._rows)
 
 
 def _recorded(id_: str, joins: KnownSet, repeat: Literal["", "part"]) -> Recorded:

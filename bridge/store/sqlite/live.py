@@ -9,14 +9,14 @@ from bridge.model import Live
 from bridge.store.contract import Applied, LiveObject
 from bridge.store.sqlite import sending
 from bridge.store.sqlite.connection import Tx, steady
-from bridge.store.sqlite.writing import Octets, insert, run
+from bridge.store.sqlite.writing import Insert, run
 from smsc.message import Millis
 
 BURIED_AT_ONCE = 1_000
 """Deliveries of a removed endpoint that become dead letters with the revision; the janitor
 buries what is left."""
 
-_OBJECT = insert("live_object", "kind, name, source, json", octets=1, verb="INSERT OR REPLACE")
+_OBJECT = Insert("live_object", "kind, name, source, json", verb="INSERT OR REPLACE")
 _live = msgspec.json.Decoder(Live)
 
 
@@ -41,9 +41,10 @@ def apply(tx: Tx, source: str, objects: Sequence[LiveObject], now: Millis) -> Ap
 
     revision += 1
     tx.db.execute("INSERT INTO revision VALUES (?, ?, ?)", (revision, source, now))
-    octets = Octets()
-    rows = [(*key, source, *octets.put(wanted[key])) for key in [*added, *changed]]
-    run(tx.db, _OBJECT, rows, octets)
+    rows: list[object] = []
+    for key in [*added, *changed]:
+        rows += (*key, source, wanted[key])
+    _OBJECT.run(tx.db, rows)
     run(
         tx.db,
         "DELETE FROM live_object WHERE (kind, name) IN"

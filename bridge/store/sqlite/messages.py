@@ -8,22 +8,16 @@ from collections.abc import Sequence
 from bridge.errors import BatchRejected
 from bridge.store.contract import EventRecord, MessageRecord, QuarantineRecord
 from bridge.store.sqlite.connection import Tx
-from bridge.store.sqlite.writing import Octets, insert, run
+from bridge.store.sqlite.writing import Insert
 
-_MESSAGE = insert(
+_MESSAGE = Insert(
     "message",
     "n, span, id, kind, received_at, account, carrier, tenant, number, encoding, total, complete,"
     " duplicate_of, routed, source_hash, destination_hash, addresses, raw",
-    octets=2,
 )
-_EVENT = insert("event", "n, message, late, fan, id, type, tenant, created_at, body", octets=1)
-_DELIVERY = (
-    "INSERT INTO delivery (id, lane, event, due_at, attempts, step)"
-    " SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'),"
-    " json_extract(value, '$[2]'), json_extract(value, '$[3]'), 0, 0 FROM jsonb_each(?1)"
-)
-
-_QUARANTINE = insert("quarantine", "n, id, account, received_at, reason, raw", octets=1)
+_EVENT = Insert("event", "n, message, late, fan, id, type, tenant, created_at, body")
+_DELIVERY = Insert("delivery", "id, lane, event, due_at, attempts, step")
+_QUARANTINE = Insert("quarantine", "n, id, account, received_at, reason, raw")
 
 
 class Tally:
@@ -58,11 +52,9 @@ class MessageWriter:
     def __init__(self, tx: Tx, tally: Tally) -> None:
         self._tx = tx
         self._tally = tally
-        self._messages: list[tuple[object, ...]] = []
-        self._message_octets = Octets()
-        self._events: list[tuple[object, ...]] = []
-        self._event_octets = Octets()
-        self._deliveries: list[tuple[int, int, int, int]] = []
+        self._messages: list[object] = []
+        self._events: list[object] = []
+        self._deliveries: list[object] = []
 
     def add(self, record: MessageRecord) -> None:
         """Add a new message. Raises BatchRejected for one without events."""
@@ -81,28 +73,25 @@ class MessageWriter:
         if not fan:
             tally.unrouted += 1
         key, source, destination = record.key, record.source, record.destination
-        put = self._message_octets.put
-        self._messages.append(
-            (
-                number,
-                span,
-                record.id,
-                record.kind,
-                key.received_at,
-                key.account,
-                record.carrier,
-                record.tenant,
-                record.number,
-                record.encoding,
-                record.total,
-                1 if record.complete else 0,
-                record.duplicate_of,
-                1 if fan else 0,
-                rows.address_hash(source),
-                rows.destination_hash(destination),
-                *put(rows.seal_addresses(source, destination)),
-                *put(rows.seal(record.raw)),
-            )
+        self._messages += (
+            number,
+            span,
+            record.id,
+            record.kind,
+            key.received_at,
+            key.account,
+            record.carrier,
+            record.tenant,
+            record.number,
+            record.encoding,
+            record.total,
+            1 if record.complete else 0,
+            record.duplicate_of,
+            1 if fan else 0,
+            rows.address_hash(source),
+            rows.destination_hash(destination),
+            rows.seal_addresses(source, destination),
+            rows.seal(record.raw),
         )
         self._add_events(events, message=number, number=number, late=0)
 
@@ -136,28 +125,26 @@ class MessageWriter:
     def _add_events(
         self, events: Sequence[EventRecord], *, message: int, number: int, late: int
     ) -> None:
-        lanes = self._tx.lanes
+        lanes, seal = self._tx.lanes, self._tx.rows.seal
         for event in events:
             fan = len(event.deliveries)
-            self._events.append(
-                (
-                    number,
-                    message,
-                    late,
-                    fan,
-                    event.id,
-                    event.type,
-                    event.tenant,
-                    event.created_at,
-                    *self._event_octets.put(self._tx.rows.seal(event.body)),
-                )
+            self._events += (
+                number,
+                message,
+                late,
+                fan,
+                event.id,
+                event.type,
+                event.tenant,
+                event.created_at,
+                seal(event.body),
             )
             first = number
             for delivery in event.deliveries:
                 lane = lanes.get(delivery.lane)
                 if lane is None or lane[1] != delivery.endpoint:
                     lane = declare_lane(self._tx, delivery.lane, delivery.endpoint)
-                self._deliveries.append((number, lane[0], first, event.created_at))
+                self._deliveries += (number, lane[0], first, event.created_at, 0, 0)
                 number += 1
             if not fan:
                 number += 1
@@ -166,9 +153,9 @@ class MessageWriter:
     def write(self) -> None:
         """Write everything that was added."""
         db = self._tx.db
-        run(db, _MESSAGE, self._messages, self._message_octets)
-        run(db, _EVENT, self._events, self._event_octets)
-        run(db, _DELIVERY, self._deliveries)
+        _MESSAGE.run(db, self._messages)
+        _EVENT.run(db, self._events)
+        _DELIVERY.run(db, self._deliveries)
 
 
 class Quarantine:
@@ -176,26 +163,23 @@ class Quarantine:
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
-        self._rows: list[tuple[object, ...]] = []
-        self._octets = Octets()
+        self._rows: list[object] = []
 
     def put(self, tx: Tx, record: QuarantineRecord) -> None:
         """Add one."""
         self._tally.quarantined += 1
-        self._rows.append(
-            (
-                self._tally.take(),
-                record.id,
-                record.key.account,
-                record.key.received_at,
-                record.reason,
-                *self._octets.put(tx.rows.seal(record.raw)),
-            )
+        self._rows += (
+            self._tally.take(),
+            record.id,
+            record.key.account,
+            record.key.received_at,
+            record.reason,
+            tx.rows.seal(record.raw),
         )
 
     def write(self, tx: Tx) -> None:
         """Store them."""
-        run(tx.db, _QUARANTINE, self._rows, self._octets)
+        _QUARANTINE.run(tx.db, self._rows)
 
 
 def declare_lane(tx: Tx, name: str, endpoint: str) -> tuple[int, str]:

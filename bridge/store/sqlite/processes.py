@@ -9,7 +9,7 @@ from msgspec import structs
 from bridge.store.contract import Doubt, ProcessStatus
 from bridge.store.sqlite import sending
 from bridge.store.sqlite.connection import Tx
-from bridge.store.sqlite.writing import Octets, insert, run
+from bridge.store.sqlite.writing import Insert
 from smsc.message import Millis
 from smsc.status import LinkStatus
 
@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder().encode
 _process = msgspec.json.Decoder(ProcessStatus)
 _link = msgspec.json.Decoder(LinkStatus)
 
-_LINK = insert("link", "id, process, closed_at, status", octets=1, verb="INSERT OR REPLACE")
+_LINK = Insert("link", "id, process, closed_at, status", verb="INSERT OR REPLACE")
 
 
 def beat(tx: Tx, process: ProcessStatus, links: Sequence[LinkStatus], now: Millis) -> None:
@@ -48,12 +48,11 @@ def _put(tx: Tx, process: str, links: Iterable[LinkStatus], now: Millis) -> None
         "SELECT id, closed_at FROM link WHERE process = ?", (process,)
     ).fetchall()
     known = dict(found)
-    octets = Octets()
-    rows = []
+    rows: list[object] = []
     for link in links:
         closed_at = (known.get(link.link) or now) if link.state == "closed" else None
-        rows.append((link.link, process, closed_at, *octets.put(_encode(link))))
-    run(tx.db, _LINK, rows, octets)
+        rows += (link.link, process, closed_at, _encode(link))
+    _LINK.run(tx.db, rows)
 
 
 def _open_links(tx: Tx, process: str) -> list[LinkStatus]:

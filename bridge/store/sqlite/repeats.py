@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from bridge.store.contract import ArrivalKey, Doubt
 from bridge.store.rows import FINGERPRINT_SIZE
 from bridge.store.sqlite.connection import Tx
-from bridge.store.sqlite.writing import Octets, insert, json, run
+from bridge.store.sqlite.writing import Insert, json, run
 from smsc.message import Millis
 
 MINUTE = 60_000
 
-_ARRIVAL = insert(
+_ARRIVAL = Insert(
     "arrival",
     "minute, link, place, account, received_at, id, fingerprint",
-    octets=1,
     # The same arrival recorded again, after a commit in doubt: the later row tells of it.
     verb="INSERT OR REPLACE",
 )
@@ -85,27 +84,24 @@ class Arrivals:
     """Gathers the keys of what a batch stored, or recognised."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[object, ...]] = []
-        self._octets = Octets()
+        self._rows: list[object] = []
 
     def put(self, key: ArrivalKey, id_: str) -> None:
         """Add one, with the id of what is stored for it."""
         received_at = key.received_at
-        self._rows.append(
-            (
-                received_at // MINUTE,
-                key.link,
-                key.place,
-                key.account,
-                received_at,
-                id_,
-                *self._octets.put(key.fingerprint[:FINGERPRINT_SIZE]),
-            )
+        self._rows += (
+            received_at // MINUTE,
+            key.link,
+            key.place,
+            key.account,
+            received_at,
+            id_,
+            key.fingerprint[:FINGERPRINT_SIZE],
         )
 
     def write(self, tx: Tx) -> None:
         """Store them."""
-        run(tx.db, _ARRIVAL, self._rows, self._octets)
+        _ARRIVAL.run(tx.db, self._rows)
 
 
 def doubt(tx: Tx, doubts: Sequence[Doubt], most: int) -> tuple[int, Sequence[Doubt]]:
