@@ -27,6 +27,7 @@ from bridge.errors import BatchRejected, StoreUnavailable, StoreUnusable
 from bridge.store.rows import Rows
 from bridge.store.sqlite import schema
 from bridge.store.sqlite.failures import broken, translate
+from bridge.store.sqlite.logroom import make_room
 from bridge.store.sqlite.turnstile import Turnstile, pause
 from smsc.crashpoint import reached
 from smsc.message import Millis
@@ -36,8 +37,12 @@ T = TypeVar("T")
 READERS = 4
 """Idle reading connections kept; more are opened when more threads read, and closed after."""
 
-WAL_BOUND = 64 * 1024 * 1024
+WAL_BOUND = 32 * 1024 * 1024
 """Octets of log above which a checkpoint makes writers wait so that it starts over."""
+
+WAL_ROOM = 64 * 1024 * 1024
+"""Octets the log's file is grown to ahead, and cut back to: what comes in between two checkpoints
+under load finds room above the bound."""
 
 MOMENT = 0.1
 """Seconds that starting over may make writers wait."""
@@ -107,6 +112,7 @@ class Database:
         self._deadline = 0.0
         self._closed = False
         schema.create_file(path)
+        self._log_path = path.with_name(path.name + "-wal")
         self._turnstile_path = path.with_name(path.name + "-turn")
         self._opened: Opened | None = self._open()
         self._turnstile = Turnstile(self._turnstile_path)
@@ -120,7 +126,7 @@ class Database:
             db.set_busy_timeout(int(self._busy_timeout * 1000))
             db.execute(
                 "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA wal_autocheckpoint = 0;"
-                f"PRAGMA journal_size_limit = {WAL_BOUND}; PRAGMA cache_size = -{cache};"
+                f"PRAGMA journal_size_limit = {WAL_ROOM}; PRAGMA cache_size = -{cache};"
                 "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0"
             ).fetchall()  # some tell their value, and the next one waits until it is taken
         except BaseException:
@@ -302,6 +308,7 @@ class Database:
 
         Copying needs no lock that writers want. Starting over does, so the bulk is copied
         before, and it is tried again at the next call if somebody reads from the log just then.
+        The log's file is grown ahead too (:mod:`.logroom`), some of it at each call.
         """
         with self._checkpointing:
             if self._closed:
@@ -309,6 +316,7 @@ class Database:
             self._current()
             try:
                 with contextlib.closing(self._connect()) as db:
+                    make_room(self._log_path, WAL_ROOM)
                     log, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                     if log * db.pragma("page_size") > WAL_BOUND:
                         self._start_over(db)

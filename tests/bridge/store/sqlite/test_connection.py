@@ -120,7 +120,7 @@ def test_every_commit_is_synced_and_nothing_checkpoints_by_itself(
     assert database.writer.pragma("synchronous") == 2
     assert database.writer.pragma("wal_autocheckpoint") == 0
     assert database.writer.pragma("cache_size") == -connection.WRITER_CACHE
-    assert database.writer.pragma("journal_size_limit") == connection.WAL_BOUND
+    assert database.writer.pragma("journal_size_limit") == connection.WAL_ROOM
     assert database.writer.pragma("trusted_schema") == 0
 
 
@@ -325,6 +325,7 @@ def test_the_log_stays_bounded_however_much_is_written(
 ) -> None:
     bound = 256 * 1024
     monkeypatch.setattr(connection, "WAL_BOUND", bound)
+    monkeypatch.setattr(connection, "WAL_ROOM", bound)
     store = opened()
     log = path.with_name(path.name + "-wal")
     largest = 0
