@@ -252,7 +252,7 @@ def retry(
     if done:
         from bridge.doorbell import DUE, Doorbell, directory_for
 
-        bell = Doorbell(directory_for(store_path(ctx)), "", listens=False)
+        bell = Doorbell(directory_for(store_path(ctx)), "", hears=())
         bell.ring(DUE)
         bell.close()
     click.echo(f"{done} sent again." if done != 1 else "1 sent again.")

@@ -59,7 +59,7 @@ class ManagedFile:
             applied = apply_file(store, live, app.clock())
         finally:
             store.close()
-        bell = Doorbell(directory_for(Path(path)), "", listens=False)
+        bell = Doorbell(directory_for(Path(path)), "", hears=())
         bell.ring(LIVE)
         bell.close()
         _log.info(

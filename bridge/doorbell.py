@@ -3,7 +3,8 @@
 Theory
 ------
 Every listener binds a datagram socket of its own in one directory, and a ring is one datagram to
-each socket found there. Nothing is promised: a ring that finds a full buffer or nobody at home
+each socket found there whose name says that its owner hears that topic: deliveries ring for every
+commit, and waking a process costs more than ringing. Nothing is promised: a ring that finds a full buffer or nobody at home
 is dropped, because whoever listens polls as well, only slowly. So :meth:`Doorbell.ring` never
 waits and never raises, and a lost ring costs one poll interval.
 
@@ -20,7 +21,7 @@ import os
 import socket
 import stat
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +34,7 @@ LIVE = b"live"
 
 _LONGEST_PATH = 100
 """Octets a socket's path may have: 104 with the NUL on the smallest platform (sun_path)."""
+_LONGEST_ID = 30
 _LONGEST_NAME = 40
 _MOST_AT_ONCE = 256
 
@@ -53,36 +55,39 @@ def directory_for(store: Path) -> Path:
 class Doorbell:
     """One process's end of the bell. Rings from construction on wait to be listened to."""
 
-    def __init__(self, directory: Path, process_id: str, *, listens: bool = True) -> None:
-        """Open the bell; ``listens=False`` gives an end that can only ring."""
+    def __init__(
+        self, directory: Path, process_id: str, *, hears: Collection[bytes] = (DUE, LIVE)
+    ) -> None:
+        """Open the bell; ``hears`` names the topics to listen to: with none it can only ring."""
         self.silent = ""
         """Why this end is out of order, in words; empty while it works."""
         self._directory = str(directory)
-        self._own = f"{self._directory}/{process_id[-_LONGEST_NAME:]}"
+        heard = b".".join(hears).decode()
+        self._own = f"{self._directory}/{process_id[-_LONGEST_ID:]}.{heard}"
         self._listener: socket.socket | None = None
-        self._others: tuple[str, ...] = ()
+        self._others: dict[bytes, tuple[str, ...]] = {}
         self._listed_at = -1
         self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sender.setblocking(False)
         try:
             _make_private(directory)
-            if listens:
+            if hears:
                 self._listener = _bind(self._own)
         except OSError as error:
             self.silent = f"no doorbell in {self._directory}: {error.strerror or error}"
 
     def ring(self, topic: bytes) -> None:
-        """Ring at every listener, this one included. Never waits, never raises."""
+        """Ring at everyone who hears the topic, here too. Never waits, never raises."""
         if self.silent:
             return
         try:
             changed_at = os.stat(self._directory).st_mtime_ns  # noqa: PTH116  # hot: no Path
             if changed_at != self._listed_at:
-                self._others = tuple(entry.path for entry in os.scandir(self._directory))
+                self._others = self._list()
                 self._listed_at = changed_at
         except OSError:
             return
-        for path in self._others:
+        for path in self._others.get(topic, ()):
             try:
                 self._sender.sendto(topic, path)
             except ConnectionRefusedError:
@@ -91,6 +96,14 @@ class Doorbell:
                     os.unlink(path)  # noqa: PTH108  # hot: no Path
             except OSError:
                 pass  # full, or gone since we looked: a dropped ring
+
+    def _list(self) -> dict[bytes, tuple[str, ...]]:
+        """Return the sockets of those who listen, by topic."""
+        found: dict[bytes, tuple[str, ...]] = {}
+        for entry in os.scandir(self._directory):
+            for topic in entry.name.split(".")[1:]:
+                found[topic.encode()] = (*found.get(topic.encode(), ()), entry.path)
+        return found
 
     async def wait(self) -> tuple[bytes, ...]:
         """Return the topics rung since the last call, each once, waiting for the first.

@@ -138,7 +138,11 @@ class Process:
         self.metrics = Metrics()
         self.store = store
         self.threads = _CountedThreads(store, self.metrics)
-        self.bell = Doorbell(directory_for(Path(config.store.path)), process_id)
+        self.bell = Doorbell(
+            directory_for(Path(config.store.path)),
+            process_id,
+            hears=(DUE, LIVE) if role in ("delivery", "all") else (LIVE,),
+        )
         if self.bell.silent:
             _log.warning("doorbell.silent", reason=self.bell.silent)
         self.live = LiveView(self.threads)

@@ -53,7 +53,7 @@ async def test_rings_wait_until_listened_to_and_equal_ones_are_one(directory: Pa
 
 async def test_a_full_listener_never_makes_ringing_wait(directory: Path) -> None:
     # The deadline of the run tells if it did.
-    deaf, bell = Doorbell(directory, "prc_deaf"), Doorbell(directory, "prc_1", listens=False)
+    deaf, bell = Doorbell(directory, "prc_deaf"), Doorbell(directory, "prc_1", hears=())
     await trio.to_thread.run_sync(ring_often, bell)
     assert await heard(deaf) == (DUE,)
     deaf.close()
@@ -66,7 +66,7 @@ async def test_what_a_dead_process_left_is_removed(directory: Path) -> None:
     dead._listener.close()
     bell.ring(DUE)
     assert await heard(bell) == (DUE,)
-    assert names(directory) == ["prc_1"]
+    assert names(directory) == ["prc_1.due.live"]
     dead.close()
     bell.close()
 
@@ -114,3 +114,15 @@ def test_the_directory_is_beside_the_store_where_the_path_allows(tmp_path: Path)
     short = directory_for(deep)
     assert short == directory_for(deep)
     assert len(os.fsencode(short)) < 80
+
+
+async def test_only_who_hears_a_topic_is_woken_by_it(directory: Path) -> None:
+    both, one = Doorbell(directory, "prc_1"), Doorbell(directory, "prc_2", hears=(LIVE,))
+
+    both.ring(DUE)
+    one.ring(LIVE)
+
+    assert await heard(both) == (DUE, LIVE)
+    assert await heard(one) == (LIVE,)
+    both.close()
+    one.close()
