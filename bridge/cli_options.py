@@ -89,8 +89,9 @@ def load_config(path: Path) -> tuple["Config", "LiveFile"]:
     local, live = config.load(
         read_text(path), str(path), os.environ, lambda name: Path(name).read_text(encoding="utf-8")
     )
-    # What the store remembers as the owner of its objects is the same from any directory.
-    return local, replace(live, source=str(path.resolve()))
+    # What the store remembers as the owner of its objects is the same from any directory. Links
+    # are not followed: where one is switched to the next release or mount, it is still this file.
+    return local, replace(live, source=str(path.absolute()))
 
 
 def store_path(ctx: click.Context) -> Path:
@@ -121,6 +122,19 @@ def _given(ctx: click.Context | None, option: str) -> str | None:
             return value
         ctx = ctx.parent
     return None
+
+
+def refuse_filters(ctx: click.Context, subcommand: str, *names: str) -> None:
+    """Raise UsageError where a group was given options that mean nothing to its subcommand.
+
+    Passing them over would make `dead-letters --endpoint x retry --all` retry everybody's.
+    """
+    for parameter in ctx.command.params:
+        if parameter.name in names and ctx.params.get(parameter.name) not in (None, False):
+            raise click.UsageError(
+                f"{parameter.opts[0]} is for the list: give it behind `{subcommand}` if it is to"
+                " concern that"
+            )
 
 
 def open_store(ctx: click.Context) -> "Store":

@@ -13,6 +13,7 @@ from bridge.cli_options import (
     limit_option,
     now,
     open_store,
+    refuse_filters,
     show_json,
     show_list,
     show_table,
@@ -100,6 +101,7 @@ def messages(
 ) -> None:
     """List messages, newest first; `show` one with its deliveries and attempts."""
     if ctx.invoked_subcommand is not None:
+        _for_subcommand(ctx, "source", "destination", "status", "before")
         return
     store = open_store(ctx)
     filtered = any((source, destination, status, before))
@@ -207,6 +209,7 @@ def dead_letters(
 ) -> None:
     """List deliveries given up on, newest first; `retry` sends them again."""
     if ctx.invoked_subcommand is not None:
+        _for_subcommand(ctx, "endpoint")
         return
     store = open_store(ctx)
     found = pages(

@@ -4,9 +4,9 @@ Theory
 ------
 Every listener binds a datagram socket of its own in one directory, and a ring is one datagram to
 each socket found there whose name says that its owner hears that topic: deliveries ring for every
-commit, and waking a process costs more than ringing. Nothing is promised: a ring that finds a full buffer or nobody at home
-is dropped, because whoever listens polls as well, only slowly. So :meth:`Doorbell.ring` never
-waits and never raises, and a lost ring costs one poll interval.
+commit, and waking a process costs more than ringing. Nothing is promised: a ring that finds a full
+buffer or nobody at home is dropped, because whoever listens polls as well, only slowly. So
+:meth:`Doorbell.ring` never waits and never raises, and a lost ring costs one poll interval.
 
 *Bound.* The kernel holds as many datagrams per socket as its buffer takes; further ones are
 dropped, and nothing is lost by it, since the listener is about to wake anyway and reads equal

@@ -21,7 +21,7 @@ from bridge.store.contract import Settlement
 from bridge.store.threaded import StoreThreads
 from smsc import crashpoint
 
-GATHER = 0.01
+GATHER = 0.05
 """Seconds."""
 ENOUGH = 128
 """Settlements that are not kept waiting for more."""
