@@ -93,23 +93,33 @@ def _slowly(value: str, ton: int, npi: int, default_country: str) -> Address:
 def _national(digits: str, country: str, *, certain: bool) -> str | None:
     """Return a national number of ``country`` in E.164, or None where it can be none.
 
-    Where the address does not say that it is national (``certain``), digits that could be no
-    number of the country are still taken as an international number without its ``+``, provided
-    that such a number exists.
+    Where the address does not say that it is national (``certain``), the digits may as well be an
+    international number without its ``+``. They are taken for one if such a number exists and is
+    the likelier sender of a message: a mobile one goes before any other, one that exists before
+    one that is merely long enough, and one of ``country`` itself before a namesake within it.
     """
     import phonenumbers  # slow to import, and many set-ups never need it
 
-    try:
-        number = phonenumbers.parse(digits, country)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        if certain:
-            return None
+    mobile = (
+        phonenumbers.PhoneNumberType.MOBILE,
+        phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
+    )
+
+    def reading(value: str, region: str | None) -> tuple[int, phonenumbers.PhoneNumber | None]:
         try:
-            number = phonenumbers.parse("+" + digits, None)
+            number = phonenumbers.parse(value, region)
         except phonenumbers.NumberParseException:
-            return None
+            return 0, None
         if not phonenumbers.is_valid_number(number):
-            return None
+            return int(phonenumbers.is_possible_number(number)), number
+        return 2 + (phonenumbers.number_type(number) in mobile), number
+
+    likely, number = reading(digits, country)
+    if not certain:
+        likelier, other = reading("+" + digits, None)
+        own = number and other and number.country_code == other.country_code
+        if likelier >= 2 and (likelier > likely or (likelier == likely and own)):
+            likely, number = likelier, other
+    if not likely or number is None:
+        return None
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
