@@ -163,7 +163,7 @@ def date(digits: str, time_zone: str) -> datetime | None:
 
     ``YYMMDDhhmm``, ``YYMMDDhhmmss``, ``YYYYMMDDhhmm`` and ``YYYYMMDDhhmmss`` are known; 12 digits
     are taken for the second form where that is a date. Two-digit years from 70 are of the last
-    century.
+    century. Years before 1970 or after 9998 are none: not every zone can write them.
     """
     if not digits.isdecimal() or not digits.isascii() or not digits.strip("0"):
         return None
@@ -193,6 +193,8 @@ def _century(digits: str) -> str:
 
 
 def _date(digits: str, zone: tzinfo) -> datetime | None:
+    if not "1970" <= digits[:4] <= "9998":
+        return None
     try:
         return datetime(
             int(digits[:4]),

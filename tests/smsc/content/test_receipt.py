@@ -135,6 +135,12 @@ def test_what_is_no_date(digits: str) -> None:
     assert receipt.date(digits, "UTC") is None
 
 
+@pytest.mark.parametrize("digits", ["00010101000000", "99991231235959"])
+@pytest.mark.parametrize("time_zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_date_that_no_other_zone_can_write_is_none(digits: str, time_zone: str) -> None:
+    assert receipt.date(digits, time_zone) is None
+
+
 def test_dates_are_in_the_accounts_zone() -> None:
     summer = receipt.date("2607011200", "Europe/Berlin")
 
