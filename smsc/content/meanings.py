@@ -153,6 +153,8 @@ def of_tlv(tag: int, value: bytes) -> str:
     if form.kind == "c-octet-string":
         return repr(value.rstrip(b"\0").decode("latin-1"))
     if form.kind == "integer":
+        if not form.least <= len(value) <= form.most:
+            return ""  # thousands of digits are no value, and more than Python would write
         number = int.from_bytes(value, "big")
         state = STATES.get(number) if tag == Tag.message_state else None
         return f"{number}" + (f" ({state})" if state else "")

@@ -46,6 +46,8 @@ def test_every_octet_has_a_coding_and_a_class_of_message() -> None:
         (0x001E, b"7f\0", "'7f'"),
         (0x0427, b"\2", "2 (DELIVRD)"),
         (0x0204, b"\1\0", "256"),
+        (0x0204, b"\1\0\0", ""),
+        (0x0427, b"\xff" * 2_000, ""),
         (0x0423, b"\3\0\7", "GSM, code 7"),
         (0x0424, b"hi", ""),
         (0x1403, b"hi", ""),
