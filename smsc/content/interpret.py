@@ -151,7 +151,7 @@ def _content(
     payload = pdu.tlv(Tag.message_payload)
     if payload is None:
         return octets, pdu.tlvs, pdu.flags
-    if not isinstance(body, DataSm) and body.short_message:
+    if octets:
         return octets, pdu.tlvs, (*pdu.flags, PAYLOAD_IGNORED) if payload else pdu.flags
     at = pdu.tlvs.index((Tag.message_payload, payload))
     return payload, pdu.tlvs[:at] + pdu.tlvs[at + 1 :], pdu.flags

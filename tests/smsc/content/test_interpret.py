@@ -210,6 +210,14 @@ def test_a_final_nul_is_cut_only_by_option() -> None:
     assert message(arrive(ucs2, account=cutting)).content.text == "A"
 
 
+def test_a_nul_that_is_cut_leaves_the_content_to_the_payload() -> None:
+    cutting = Account(name="a", system_id="a", strip_trailing_nul=True)
+    payload = (Tag.message_payload, b"hello")
+
+    assert message(arrive(deliver(b"\0"), payload, account=cutting)).content.text == "hello"
+    assert message(arrive(deliver(b"\0"), payload)).content.text == "@"
+
+
 def test_an_account_may_mean_another_charset() -> None:
     account = Account(name="a", system_id="a", charsets={0: "latin1"})
     arrival = message(arrive(deliver(b"caf\xe9"), account=account))
