@@ -91,7 +91,7 @@ def load_config(path: Path) -> tuple["Config", "LiveFile"]:
     )
     # What the store remembers as the owner of its objects is the same from any directory. Links
     # are not followed: where one is switched to the next release or mount, it is still this file.
-    return local, replace(live, source=str(path.absolute()))
+    return local, replace(live, source=os.path.abspath(path))  # noqa: PTH100  # see above
 
 
 def store_path(ctx: click.Context) -> Path:
@@ -124,16 +124,18 @@ def _given(ctx: click.Context | None, option: str) -> str | None:
     return None
 
 
-def refuse_filters(ctx: click.Context, subcommand: str, *names: str) -> None:
-    """Raise UsageError where a group was given options that mean nothing to its subcommand.
+def refuse_options(ctx: click.Context) -> None:
+    """Raise UsageError where a group was given options of its own and a subcommand besides.
 
     Passing them over would make `dead-letters --endpoint x retry --all` retry everybody's.
     """
     for parameter in ctx.command.params:
-        if parameter.name in names and ctx.params.get(parameter.name) not in (None, False):
+        name = parameter.name or ""
+        given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name not in ("config", "store"):
             raise click.UsageError(
-                f"{parameter.opts[0]} is for the list: give it behind `{subcommand}` if it is to"
-                " concern that"
+                f"{parameter.opts[0]} before `{ctx.invoked_subcommand}` is for the list; give"
+                f" what `{ctx.invoked_subcommand}` is to know behind it"
             )
 
 

@@ -110,6 +110,23 @@ def test_a_file_that_is_gone_changes_nothing(managed: Managed) -> None:
     assert managed.log()[-1]["event"] == "config.invalid"
 
 
+def test_a_file_behind_a_link_that_is_switched_stays_the_same_file(managed: Managed) -> None:
+    # As releases and mounted configuration are: a new directory, and a link that leads to it.
+    releases = [managed.directory / name for name in ("1", "2")]
+    for release, text in zip(releases, (GOOD, GOOD.replace("+447700900999", "60777")), strict=True):
+        release.mkdir()
+        (release / "smsbridge.toml").write_text(text.replace("{directory}", str(managed.directory)))
+    current = managed.directory / "current"
+    path = current / "smsbridge.toml"
+    for release in releases:
+        current.unlink(missing_ok=True)
+        current.symlink_to(release)
+        managed.file.apply(load_config(path)[1])
+    live = managed.store.live()
+    assert live is not None
+    assert [number.number for number in live.numbers] == ["60777"]
+
+
 def test_a_fault_of_ours_does_not_end_what_runs(
     managed: Managed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
