@@ -1,6 +1,6 @@
 """``smsbridge messages | unrouted | dead-letters | links``: looking into the store."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +13,7 @@ from bridge.cli_options import (
     limit_option,
     now,
     open_store,
-    refuse_filters,
+    refuse_options,
     show_json,
     show_list,
     show_table,
@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 PAGE = 500
 """Rows read at once, however many are asked for."""
+MOST_ID = 2**63 - 1
+"""Ids are what a column holds."""
 STALE = 10_000
 """Milliseconds without a sign after which a process is taken for gone."""
 
@@ -101,7 +103,7 @@ def messages(
 ) -> None:
     """List messages, newest first; `show` one with its deliveries and attempts."""
     if ctx.invoked_subcommand is not None:
-        _for_subcommand(ctx, "source", "destination", "status", "before")
+        refuse_options(ctx)
         return
     store = open_store(ctx)
     filtered = any((source, destination, status, before))
@@ -136,7 +138,9 @@ def show_message(
     if not found:
         raise NotFound(f"there is no message {message_id}")
     row = message_row(found[0], as_json=as_json, unmask=unmask)
-    deliveries = [_delivery(each, as_json=as_json) for each in store.deliveries(message_id)]
+    deliveries = [
+        _delivery(each, as_json=as_json, unmask=unmask) for each in store.deliveries(message_id)
+    ]
     if as_json:
         show_json({**row, "deliveries": deliveries})
         return
@@ -159,12 +163,17 @@ def show_message(
             click.echo("no attempt yet")
 
 
-def _delivery(row: "DeliveryRow", *, as_json: bool) -> dict[str, Any]:
+def _delivery(row: "DeliveryRow", *, as_json: bool, unmask: bool) -> dict[str, Any]:
+    from bridge.telemetry import mask_text
+
     attempts = []
     for attempt in row.attempts:
         facts = msgspec.structs.asdict(attempt)
         facts["started_at"] = when(attempt.started_at, as_json=as_json)
         facts["duration_ms"] = round(attempt.duration_ms, 1)
+        if not unmask and attempt.response:
+            # A receiver may quote what it was sent.
+            facts["response"] = mask_text(attempt.response)
         attempts.append(facts)
     return {
         "id": row.id,
@@ -209,7 +218,7 @@ def dead_letters(
 ) -> None:
     """List deliveries given up on, newest first; `retry` sends them again."""
     if ctx.invoked_subcommand is not None:
-        _for_subcommand(ctx, "endpoint")
+        refuse_options(ctx)
         return
     store = open_store(ctx)
     found = pages(
@@ -226,10 +235,11 @@ def dead_letters(
 
 
 @dead_letters.command("retry")
-@click.argument("ids", nargs=-1, type=int)
+@click.argument("ids", nargs=-1, type=click.IntRange(0, MOST_ID))
 @store_options
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--endpoint", metavar="NAME", help="All of this endpoint.")
+@click.option("--json", "as_json", is_flag=True, help="The count as one JSON object.")
 @click.pass_context
 def retry(
     ctx: click.Context,
@@ -238,36 +248,47 @@ def retry(
     ids: tuple[int, ...],
     everything: bool,
     endpoint: str | None,
+    as_json: bool,
     **_where: str | None,
 ) -> None:
     """Send dead letters again, by id, of an endpoint, or all: at once and with a new schedule."""
     if bool(ids) + everything + bool(endpoint) != 1:
         raise click.UsageError("say which: ids, --endpoint NAME, or --all")
     store = open_store(ctx)
-    if ids:
-        wanted = tuple(dict.fromkeys(ids))
-        done = sum(
-            store.retry(wanted[at : at + PAGE], endpoint=None, now=now(), limit=PAGE)
-            for at in range(0, len(wanted), PAGE)
-        )
-    else:
-        done = _retry_all(store, endpoint)
+    wanted = tuple(dict.fromkeys(ids))
+    done = 0
+    for some in _pages_of_ids(store, wanted, endpoint):
+        done += store.retry(some, endpoint=None, now=now(), limit=PAGE)
     if done:
         from bridge.doorbell import DUE, Doorbell, directory_for
 
         bell = Doorbell(directory_for(store_path(ctx)), "", hears=())
         bell.ring(DUE)
         bell.close()
-    click.echo(f"{done} sent again." if done != 1 else "1 sent again.")
-    if ids and done < len(wanted):
-        raise NotFound(f"{len(wanted) - done} of {len(wanted)} are no dead letters")
+    missing = max(0, len(wanted) - done)
+    if as_json:
+        show_json({"retried": done, "missing": missing})
+    else:
+        click.echo(f"{done} sent again.")
+    if missing:
+        raise NotFound(f"{missing} of {len(wanted)} are no dead letters")
 
 
-def _retry_all(store: "Store", endpoint: str | None) -> int:
-    done = 0
-    while count := store.retry(None, endpoint=endpoint, now=now(), limit=1_000):
-        done += count
-    return done
+def _pages_of_ids(
+    store: "Store", wanted: Sequence[int], endpoint: str | None
+) -> Iterator[Sequence[int]]:
+    """Yield the dead letters that are meant, newest first, each once.
+
+    So one that dies again meanwhile, as all do whose endpoint refuses them for good, is not
+    sent again and again.
+    """
+    if wanted:
+        yield from (wanted[at : at + PAGE] for at in range(0, len(wanted), PAGE))
+        return
+    before: int | None = None
+    while page := store.dead_letters(limit=PAGE, before=before, endpoint=endpoint):
+        before = page[-1].id
+        yield [letter.id for letter in page]
 
 
 @click.command()

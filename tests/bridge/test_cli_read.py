@@ -55,11 +55,14 @@ class Filled:
         self.store.record([record])
         return record.id
 
-    def kill(self) -> int:
+    def kill(self, response: str = "") -> int:
         """Make what is due dead letters."""
         (lease,) = self.store.lease("prc_1", ["customer"], 30)
         dues = self.store.due("customer", now(), 100)
-        attempt = Attempt(number=1, started_at=now(), duration_ms=3.5, status=500, remote="1.2.3.4")
+        attempt = Attempt(
+            number=1, started_at=now(), duration_ms=3.5, status=500, remote="1.2.3.4",
+            response=response,
+        )  # fmt: skip
         self.store.settle(
             "customer", lease.token,
             [Settlement(delivery=due.id, attempt=attempt, state="dead", reason="HTTP 500")
@@ -176,6 +179,50 @@ def test_dead_letters_and_sending_them_again(filled: Filled, run: Any) -> None:
     assert run("dead-letters", "retry", "--endpoint", "other").out == "0 sent again.\n"
     assert run("dead-letters", "retry", "--all").out == "1 sent again.\n"
     assert run("dead-letters", "--json") == []
+
+
+def test_sending_all_again_ends_though_they_die_again_at_once(
+    filled: Filled, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in "abc":
+        filled.message(text, "customer")
+    filled.kill()
+    monkeypatch.setattr("bridge.cli_read.PAGE", 2)
+    retry = SqliteStore.retry
+
+    def refused(store: SqliteStore, *given: Any, **named: Any) -> int:
+        count = retry(store, *given, **named)
+        filled.kill()
+        return count
+
+    monkeypatch.setattr(SqliteStore, "retry", refused)
+    assert run("dead-letters", "retry", "--all", "--json") == [{"retried": 3, "missing": 0}]
+    assert len(run("dead-letters", "--json")) == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("dead-letters", "--endpoint", "customer", "retry", "--all"),
+        ("messages", "--unmask", "show", "msg_0001"),
+    ],
+)
+def test_options_of_the_list_do_not_vanish_before_a_subcommand(
+    filled: Filled, run: Any, words: tuple[str, ...]
+) -> None:
+    filled.message("a", "customer")
+    filled.kill()
+    assert f"{words[1]} before `{words[-2]}`" in run(*words, status=2).err
+    assert len(run("dead-letters", "--json")) == 1
+
+
+def test_what_an_endpoint_answered_is_masked_too(filled: Filled, run: Any) -> None:
+    name = filled.message("hello", "customer")
+    filled.kill(response=f"no such customer {SENDER}: hello")
+    (row,) = run("messages", "show", name, "--json")
+    assert row["deliveries"][0]["attempts"][0]["response"] == "[37 characters]"
+    (row,) = run("messages", "show", name, "--json", "--unmask")
+    assert SENDER in row["deliveries"][0]["attempts"][0]["response"]
 
 
 async def test_sending_again_wakes_the_gateway(filled: Filled, run: Any) -> None:
