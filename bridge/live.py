@@ -48,6 +48,7 @@ class LiveView:
         self._rung = trio.Event()
         self._known = -1
         self._away = False
+        self._loading = trio.Lock()
 
     def _set(self, live: Live) -> None:
         table = RoutingTable(live)
@@ -72,11 +73,12 @@ class LiveView:
 
     async def load(self) -> None:
         """Read the newest revision. Raises :class:`~bridge.errors.StoreError`."""
-        live = await self._threads.read(self._threads.store.live, self._known)
-        if live is None:
-            return
-        self._set(live)
-        self._known = live.revision
+        async with self._loading:  # of two readings the later one must not be overtaken
+            live = await self._threads.read(self._threads.store.live, self._known)
+            if live is None:
+                return
+            self._set(live)
+            self._known = live.revision
         for callback in self._subscribers:
             try:
                 callback()

@@ -1,6 +1,8 @@
 """The live configuration: followed within a second, applied as a difference."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
 import pytest
 import trio
@@ -11,8 +13,12 @@ from bridge.config import LiveFile, load
 from bridge.errors import StoreUnavailable
 from bridge.live import LiveView, apply_file, declared
 from bridge.model import Live, Number
+from bridge.store.contract import LiveObject
 from bridge.store.sqlite.engine import SqliteStore
 from bridge.store.threaded import StoreThreads
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 NOW = 1_795_000_000_000
 FILE = """
@@ -165,6 +171,50 @@ async def test_while_the_store_is_away_the_last_revision_stays_in_force(
         nursery.cancel_scope.cancel()
 
     assert held == apply
+    assert view.current.accounts == ()
+
+
+async def test_what_a_newer_version_wrote_leaves_the_last_revision_in_force(
+    store: Store, autojump_clock: MockClock
+) -> None:
+    view = LiveView(StoreThreads(store, inline=True))
+    apply_file(store, file(), NOW)
+    newer = LiveObject("number", "60777", b'{"number":"60777","of_tomorrow":1}')
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(view.follow)
+        await trio.sleep(2)
+        held = view.current
+        store.apply("newer.toml", [newer], NOW)
+        await trio.sleep(5)
+        assert view.current is held
+        store.apply("newer.toml", [], NOW)
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+
+    assert view.current.revision == held.revision + 2
+
+
+async def test_an_earlier_reading_never_overtakes_a_later_one(store: Store) -> None:
+    apply_file(store, file(), NOW)
+    first, may_go = trio.Event(), trio.Event()
+
+    class Slow(StoreThreads):
+        async def read(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+            found = await super().read(call, *args)
+            if not first.is_set():
+                first.set()
+                await may_go.wait()
+            return found
+
+    view = LiveView(Slow(store, inline=True))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(view.load)
+        await first.wait()
+        apply_file(store, LiveFile(source="test.toml"), NOW)
+        nursery.start_soon(view.load)
+        await wait_all_tasks_blocked()
+        may_go.set()
+
     assert view.current.accounts == ()
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from bridge.errors import StoreUnavailable
 from bridge.model import Live
 from bridge.store.contract import Applied, LiveObject
 from bridge.store.sqlite import sending
@@ -62,7 +63,10 @@ def _words(keys: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def live(tx: Tx, known: int) -> Live | None:
-    """Return the newest revision; None if it is ``known``."""
+    """Return the newest revision; None if it is ``known``.
+
+    Raises StoreUnavailable for one that a newer version wrote and this one can't read.
+    """
     with steady(tx.db):  # one state of both tables
         revision: int = tx.db.execute("SELECT coalesce(max(number), 0) FROM revision").get
         if revision == known:
@@ -73,4 +77,10 @@ def live(tx: Tx, known: int) -> Live | None:
     by_kind: dict[str, list[msgspec.Raw]] = {}
     for kind, json in found:
         by_kind.setdefault(kind + "s", []).append(msgspec.Raw(json))
-    return _live.decode(msgspec.json.encode({"revision": revision, **by_kind}))
+    try:
+        return _live.decode(msgspec.json.encode({"revision": revision, **by_kind}))
+    except msgspec.MsgspecError as error:
+        # While nodes are upgraded one by one, the first writes what the others can't read yet.
+        raise StoreUnavailable(
+            f"revision {revision} of the configuration is not for this version: {error}"
+        ) from None
