@@ -123,7 +123,12 @@ class Janitor:
         return False
 
     async def prune(self) -> bool:
-        """Remove what was only needed for a while."""
+        """Remove what was only needed for a while.
+
+        Not before vanished processes were seen to: after a long time down, keys that are old by
+        now are all there is to recognise a repeat by.
+        """
+        await self._doubt_vanished()
         return await self._threads.write(self._threads.store.prune, self._clock()) >= ROWS_AT_ONCE
 
     async def see_to_vanished(self) -> bool:

@@ -1,4 +1,4 @@
-"""Processes of this machine that ended without saying so: what they took last is in doubt.
+"""Processes that ended without saying so: what they took last is in doubt.
 
 A process that is killed leaves its row in the store, with the last figures of its links. Whoever
 finds the row while the process is gone makes the recent arrivals of those links doubtful, so
@@ -19,6 +19,10 @@ from smsc.message import Millis
 SAME_START = 2.0
 """Seconds by which two readings of one process's start time may differ."""
 
+SILENT = 60_000
+"""Milliseconds without a beat after which a process of another node is taken for gone. If it is
+not, its next beat puts it back, and some of what it took is in doubt without need."""
+
 _log: FilteringBoundLogger = structlog.get_logger()
 
 
@@ -37,7 +41,8 @@ class Vanished:
         Raises :class:`~bridge.errors.StoreError`; then some may be left for the next call.
         """
         found = await self._threads.read(self._threads.store.processes)
-        gone = [each for each in found if each.node == self._node and not lives(each)]
+        now = self._clock()
+        gone = [each for each in found if self._is_gone(each, now)]
         for each in gone:
             write, store = self._threads.write, self._threads.store
             count = await write(store.doubt_process, each.id, self._clock())
@@ -45,6 +50,13 @@ class Vanished:
                 "process.vanished", process=each.id, role=each.role, pid=each.pid, doubtful=count
             )
         return len(gone)
+
+    def _is_gone(self, process: ProcessStatus, now: Millis) -> bool:
+        if process.node == self._node:
+            return not lives(process)
+        host, boot = self._node.rpartition("/")[::2]
+        its_host, its_boot = process.node.rpartition("/")[::2]
+        return (its_host == host and its_boot != boot) or now - process.seen_at > SILENT
 
 
 def lives(process: ProcessStatus) -> bool:

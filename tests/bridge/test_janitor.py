@@ -162,7 +162,7 @@ async def test_all_tasks_run_in_their_rhythm(bench: Bench, autojump_clock: MockC
         nursery.cancel_scope.cancel()
 
     assert bench.store.calls == {"checkpoint": 60, "prune": 12, "backlog": 2}
-    assert bench.vanished == 30
+    assert bench.vanished == 30 + 12
 
 
 async def test_one_tasks_trouble_is_not_the_others(bench: Bench, autojump_clock: MockClock) -> None:
@@ -193,6 +193,19 @@ async def test_a_bug_in_a_task_does_not_stop_it(
         nursery.cancel_scope.cancel()
 
     assert bench.vanished > 2
+
+
+async def test_keys_are_kept_until_the_vanished_were_seen_to(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> int:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(bench.janitor, "_doubt_vanished", away)
+    with pytest.raises(StoreUnavailable):
+        await bench.janitor.prune()
+
+    assert "prune" not in bench.store.calls
 
 
 async def test_without_a_way_to_find_the_vanished_it_does_the_rest(bench: Bench) -> None:

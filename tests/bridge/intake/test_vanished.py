@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from bridge.errors import StoreUnavailable
 from bridge.intake.records import message_record
 from bridge.intake.routing import RoutingTable
-from bridge.intake.vanished import Vanished, lives
+from bridge.intake.vanished import SILENT, Vanished, lives
 from bridge.store.contract import ProcessStatus, Recorded
 from smsc.status import LinkStatus
 from tests.fix_intake import LIVE, NOW, FaultyStore, HeldThreads, message, new_ids
@@ -99,13 +99,26 @@ async def test_what_it_took_last_is_in_doubt_afterwards(
     assert (again.id, again.repeat) == (first.id, "absorbed")
 
 
-async def test_other_machines_are_left_alone(
+async def test_other_machines_are_left_alone_until_they_are_silent(
     faulty_store: FaultyStore, held: HeldThreads, ended: ProcessStatus
 ) -> None:
-    faulty_store.beat(replace(ended, node="elsewhere"), [], NOW)
+    faulty_store.beat(replace(ended, node="elsewhere/1"), [], NOW)
 
-    assert await Vanished(held, "here", lambda: NOW).doubt() == 0
+    assert await Vanished(held, "here/1", lambda: NOW + SILENT).doubt() == 0
     assert len(faulty_store.processes()) == 1
+    assert await Vanished(held, "here/1", lambda: NOW + SILENT + 1).doubt() == 1
+    assert faulty_store.processes() == []
+
+
+async def test_nothing_of_an_earlier_boot_lives(
+    faulty_store: FaultyStore, held: HeldThreads
+) -> None:
+    # With the pid of one that lives, as it may well be after a reboot.
+    faulty_store.beat(own(id="prc_before", node="here/1"), [], NOW)
+    faulty_store.beat(own(node="here/2"), [], NOW)
+
+    assert await Vanished(held, "here/2", lambda: NOW).doubt() == 1
+    assert [each.id for each in faulty_store.processes()] == ["prc_own"]
 
 
 async def test_a_store_that_fails_is_said(
