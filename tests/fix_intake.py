@@ -110,10 +110,12 @@ class FaultyStore(SqliteStore):
         """What was recorded, by transaction."""
         self.doubts: list[Doubt] = []
 
-    def record(self, batch: Sequence[Record]) -> list[Recorded]:
+    def record(
+        self, batch: Sequence[Record], sets: Sequence[int] = (), join: Join | None = None
+    ) -> list[Recorded]:
         if self.fault is not None:
             self.fault(batch)
-        recorded = super().record(batch)
+        recorded = super().record(batch, sets, join)
         self.batches.append(list(batch))
         if self.after is not None:
             self.after(batch)

@@ -109,7 +109,7 @@ class Ingest:
             ids,
             clock,
             ring=ring,
-            whole=self._completer.add,
+            completer=self._completer,
             assembly_timeout=assembly_timeout,
         )
         self._queue: deque[_Load | Doubt] = deque()

@@ -3,8 +3,9 @@
 Theory
 ------
 A batch is recorded whole, in one transaction. Where the store rejects it because of a row, it
-is halved until the culprit stands alone; that one is quarantined and accepted, so that its
-carrier doesn't send it for days. The rest of the batch is stored. Halving ends when the batch is
+is tried without the sets that ride along (see :mod:`.completing`), then halved until the
+culprit stands alone; that one is quarantined and accepted, so that its carrier doesn't send it
+for days. The rest of the batch is stored. Halving ends when the batch is
 late: what was not handed over by then was not stored, and its carriers were told to come again.
 
 *Repeats* of arrivals that were answered on a link which then died are recorded a second time,
@@ -26,6 +27,7 @@ from structlog.typing import FilteringBoundLogger
 
 from bridge.errors import BatchRejected, StoreError, StoreFull, StoreUnavailable
 from bridge.ids import Ids
+from bridge.intake.completing import Completer
 from bridge.intake.records import message_record, quarantine, record
 from bridge.live import LiveView
 from bridge.store.contract import Doubt, MessageRecord, QuarantineRecord, Record, Recorded
@@ -76,16 +78,17 @@ class Recorder:
         clock: Callable[[], Millis],
         *,
         ring: Callable[[], None],
-        whole: Callable[[int], None],
+        completer: Completer,
         assembly_timeout: float,
     ) -> None:
-        """``ring`` says that there are new deliveries, ``whole`` that a set has become so."""
+        """``ring`` says that there are new deliveries; sets that became whole go to
+        ``completer``, and those that wait there ride along with batches."""
         self._threads = threads
         self._live = live
         self._ids = ids
         self._clock = clock
         self._ring = ring
-        self._whole = whole
+        self._completer = completer
         self._assembly_timeout = assembly_timeout
         self._owed: list[Doubt] = []
         self._checks: list[Check] = []
@@ -175,7 +178,7 @@ class Recorder:
         while parts and not batch.late:
             indexes, records = parts.pop()
             try:
-                recorded = await self._threads.write(self._threads.store.record, records)
+                recorded = await self._record(records)
             except StoreError as error:
                 if isinstance(error, BatchRejected):
                     parts += self._narrow(batch, indexes, records, error)
@@ -190,6 +193,22 @@ class Recorder:
                 again = self._stored(batch, indexes, records, recorded)
                 if again[0]:
                     parts.append(again)
+
+    async def _record(self, records: list[Record]) -> list[Recorded]:
+        """Have records stored, with the sets that ride along."""
+        write, store, completer = self._threads.write, self._threads.store, self._completer
+        sets = completer.ride()
+        if not sets:
+            return await write(store.record, records)
+        try:
+            recorded = await write(store.record, records, sets, completer.join)
+        except BaseException as error:
+            completer.walk(sets)
+            if not isinstance(error, BatchRejected):
+                raise
+            return await write(store.record, records)  # perhaps it was a set that was refused
+        completer.rode()
+        return recorded
 
     def _narrow(
         self, batch: Batch, indexes: Sequence[int], records: list[Record], error: Exception
@@ -227,7 +246,7 @@ class Recorder:
                     continue
                 news = True
             elif done.whole:
-                self._whole(done.set_id)
+                self._completer.add(done.set_id)
             verdicts[index] = Verdict(VerdictKind.STORED, done.id)
         if news:
             self._ring()

@@ -308,11 +308,15 @@ class Store(Protocol):
 
     # -- the carrier side ------------------------------------------------------------------
 
-    def record(self, batch: Sequence[Record]) -> list[Recorded]:
+    def record(
+        self, batch: Sequence[Record], sets: Sequence[int] = (), join: Join | None = None
+    ) -> list[Recorded]:
         """Store a batch in one transaction; durable on return.
 
-        At most 1,000 records. Repeats inside the batch are seen too. Raises
-        :class:`~bridge.errors.BatchRejected` where a row can't be stored: nothing was.
+        At most 1,000 records. Repeats inside the batch are seen too. ``sets`` that became whole
+        by earlier batches are completed in the same transaction, as :meth:`complete` does it,
+        which saves one of its own. Raises :class:`~bridge.errors.BatchRejected` where a row (or
+        what ``join`` makes) can't be stored: nothing was.
         """
         ...
 

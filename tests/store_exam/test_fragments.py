@@ -17,6 +17,7 @@ from tests.fix_store import (
     fragment,
     join_to,
     key,
+    message,
 )
 
 
@@ -34,6 +35,30 @@ def put(store: Store, name: str, seq: int, total: int, text: str, **more: Millis
     at = more.pop("at", START)
     (result,) = store.record([fragment(name, key(int(name), at=at), seq, total, text, **more)])  # type: ignore[arg-type]  # patience only
     return result
+
+
+def test_a_set_is_completed_along_with_a_batch(store: Store) -> None:
+    whole = [put(store, "1", 1, 2, "a"), put(store, "2", 2, 2, "b")][-1]
+
+    store.record([message("m1", key(3), "a")], [whole.set_id], join_to("a"))
+
+    assert b'"ab"' in bodies(store, "a", START + 10**9)
+    assert len(store.messages()) == 2
+    assert store.counts()["open_sets"] == 0
+    assert store.complete([whole.set_id], refuse) == []
+
+
+def test_a_batch_is_undone_with_a_set_that_cannot_be_stored(store: Store) -> None:
+    whole = [put(store, "1", 1, 2, "a"), put(store, "2", 2, 2, "b")][-1]
+
+    def unstorable(open_set: OpenSet) -> MessageRecord:
+        return msgspec.structs.replace(join_to("a")(open_set), events=())
+
+    with pytest.raises(BatchRejected):
+        store.record([message("m1", key(3), "a")], [whole.set_id], unstorable)
+
+    assert store.messages() == []
+    assert len(store.complete([whole.set_id], join_to("a"))) == 1
 
 
 def test_parts_in_any_order_make_one_message(store: Store) -> None:

@@ -115,7 +115,7 @@ class Database:
         self._log_path = path.with_name(path.name + "-wal")
         self._turnstile_path = path.with_name(path.name + "-turn")
         self._opened: Opened | None = self._open()
-        self._turnstile = Turnstile(self._turnstile_path)
+        self._turnstile = self._new_turnstile()
 
     # -- opening ---------------------------------------------------------------------------
 
@@ -136,11 +136,10 @@ class Database:
 
     def _open(self) -> Opened:
         """Open a file that exists. Raises StoreUnusable and StoreUnavailable."""
-        turnstile = Turnstile(self._turnstile_path)  # of its own: a write may be under way
-        if not turnstile.enter(time.monotonic() + self._busy_timeout):
-            turnstile.close()
-            raise StoreUnavailable(f"the store {self.path} is locked by another process")
+        turnstile = self._new_turnstile()  # of its own: a write may be under way
         try:
+            if not turnstile.enter(time.monotonic() + self._busy_timeout):
+                raise StoreUnavailable(f"the store {self.path} is locked by another process")
             found = self.path.stat()
             db = self._connect()
             try:
@@ -163,6 +162,14 @@ class Database:
         finally:
             turnstile.close()
         return Opened((found.st_dev, found.st_ino), Rows(key))
+
+    def _new_turnstile(self) -> Turnstile:
+        try:
+            return Turnstile(self._turnstile_path, beside=self.path)
+        except OSError as error:
+            raise StoreUnusable(
+                f"{self._turnstile_path}, a part of the store, can't be opened: {error.strerror}"
+            ) from error
 
     def _current(self) -> Opened:
         """Return the opening to use now, a new one where the last is stale."""
@@ -243,6 +250,8 @@ class Database:
                 if isinstance(error, UnicodeError | OverflowError):
                     # Lone surrogates, numbers beyond 64 bits: no column holds them.
                     raise BatchRejected(f"{type(error).__name__} in a row") from error
+                if isinstance(error, OSError):
+                    raise StoreUnavailable(f"the store {self.path} fails: {error}") from error
                 raise
         finally:
             self._writing.release()
@@ -322,6 +331,8 @@ class Database:
                         self._start_over(db)
             except apsw.Error as error:
                 raise translate(error, str(self.path)) from error
+            except (OSError, StoreUnusable) as error:
+                raise StoreUnavailable(f"the store {self.path} fails: {error}") from error
 
     def _start_over(self, db: apsw.Connection) -> None:
         """Restart the log: take a turn as a writer, and be done with it in a moment.
@@ -331,7 +342,7 @@ class Database:
         """
         deadline = time.monotonic() + MOMENT
         db.set_busy_handler(lambda turn: _wait(turn, deadline))
-        turnstile = Turnstile(self._turnstile_path)
+        turnstile = self._new_turnstile()
         try:
             if turnstile.enter(deadline):
                 with contextlib.suppress(apsw.BusyError):

@@ -77,9 +77,18 @@ class SqliteStore:
 
     # -- the carrier side ------------------------------------------------------------------
 
-    def record(self, batch: Sequence[Record]) -> list[Recorded]:
-        """Store a batch in one transaction; durable on return."""
-        return self._write(lambda tx: recording.record(tx, batch), announce=True)
+    def record(
+        self, batch: Sequence[Record], sets: Sequence[int] = (), join: Join | None = None
+    ) -> list[Recorded]:
+        """Store a batch in one transaction, completing sets along with it; durable on return."""
+
+        def work(tx: Tx) -> list[Recorded]:
+            recorded = recording.record(tx, batch)
+            if sets and join is not None:
+                fragments.join_sets(tx, sets, join, now=self._clock(), expired_by=NEVER)
+            return recorded
+
+        return self._write(work, announce=True)
 
     def complete(self, sets: Sequence[int], join: Join) -> list[str]:
         """Join each of these sets that is whole and not done; return the message ids."""

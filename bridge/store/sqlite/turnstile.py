@@ -25,9 +25,20 @@ def pause(turn: int) -> None:
 class Turnstile:
     """One per engine object; not for use by several threads at once."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises OSError where the file can't be opened."""
+    def __init__(self, path: Path, *, beside: Path) -> None:
+        """``beside``: the store. Raises OSError where the file can't be opened.
+
+        Made by root, it belongs to whom the store belongs to, as SQLite's own files do: or the
+        gateway couldn't open it after somebody looked into the store with ``sudo``.
+        """
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.geteuid() == 0:
+            try:
+                owner = beside.stat()
+                os.fchown(self._file, owner.st_uid, owner.st_gid)
+            except BaseException:
+                os.close(self._file)
+                raise
 
     def enter(self, deadline: float) -> bool:
         """Go in, or return False at ``deadline`` (of ``time.monotonic``)."""

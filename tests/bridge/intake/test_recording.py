@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from bridge.errors import BatchRejected, StoreError, StoreFull, StoreUnavailable
 from bridge.intake import recording
+from bridge.intake.completing import Completer
 from bridge.intake.recording import Batch, Recorder
+from bridge.intake.records import Joiner
 from bridge.live import LiveView
 from bridge.store.contract import Doubt, MessageRecord, QuarantineRecord
 from smsc.message import Arrival, VerdictKind
@@ -32,14 +34,15 @@ class Bench:
     def __init__(self, store: FaultyStore, threads: HeldThreads, live: LiveView) -> None:
         self.store = store
         self.rings = 0
-        self.whole: list[int] = []
+        ids = new_ids()
+        self.completer = Completer(threads, Joiner(lambda: live.table, ids, lambda: NOW), self.ring)
         self.recorder = Recorder(
             threads,
             live,
-            new_ids(),
+            ids,
             lambda: NOW,
             ring=self.ring,
-            whole=self.whole.append,
+            completer=self.completer,
             assembly_timeout=1_800,
         )
 
@@ -103,10 +106,37 @@ async def test_nobody_is_rung_for_parts_alone(bench: Bench) -> None:
 
 async def test_sets_that_become_whole_are_told_of(bench: Bench) -> None:
     await bench.write(fragment(1))
-    assert bench.whole == []
+    assert bench.completer.waiting == ()
     await bench.write(fragment(2))
 
-    assert len(bench.whole) == 1
+    assert len(bench.completer.waiting) == 1
+
+
+async def test_sets_that_wait_ride_along_with_the_next_batch(bench: Bench) -> None:
+    await bench.write(fragment(1), fragment(2))
+    rings = bench.rings
+    await bench.write(message(1))
+
+    assert sorted(bench.stored()) == ["hello", "part1part2"]
+    assert bench.completer.waiting == ()
+    assert bench.rings == rings + 2
+
+
+async def test_a_batch_that_is_rejected_with_sets_is_stored_without_them(bench: Bench) -> None:
+    await bench.write(fragment(1), fragment(2))
+    whole = bench.completer.waiting
+    tried: list[int] = []
+
+    def refuse_once(batch: Sequence[object]) -> None:
+        tried.append(len(batch))
+        if len(tried) == 1:
+            raise BatchRejected("a set's message can't be stored")
+
+    bench.store.fault = refuse_once
+    assert await bench.write(message(1), message(2)) == [STORED, STORED]
+    assert tried == [2, 2]
+    assert bench.completer.waiting == whole
+    assert bench.completer.ride() == []
 
 
 @pytest.mark.parametrize("bad", [[0], [6], [2, 3], list(range(7))])
@@ -338,11 +368,13 @@ async def test_so_is_a_repeat_no_duplicate_can_be_made_of(
     assert batch.verdicts[0].id.startswith("qtn_")
 
 
-async def test_a_bug_of_ours_leaves_everything_in_doubt(bench: Bench) -> None:
+async def test_a_bug_of_ours_leaves_everything_in_doubt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(_: int) -> None:
         raise ZeroDivisionError
 
-    bench.recorder._whole = broken
+    monkeypatch.setattr(bench.completer, "add", broken)
 
     told = await bench.write(message(1), fragment(1, total=1, place=2), message(3))
 
