@@ -1,5 +1,6 @@
 """What happens to the file, its locks and its disk; faults are put under a real SQLite."""
 
+import errno
 import os
 import stat
 import threading
@@ -9,9 +10,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from bridge.errors import StoreFull, StoreUnavailable
+from bridge.errors import StoreFull, StoreUnavailable, StoreUnusable
 from bridge.store.sqlite import connection
 from bridge.store.sqlite.engine import SqliteStore
+from bridge.store.sqlite.turnstile import Turnstile
 from smsc import crashpoint
 from tests.fix_store import Clock, all_due, delivered, key, leased, message
 
@@ -300,6 +302,64 @@ def test_a_failing_read_is_not_in_doubt_and_heals(
     faults.now = set()
     put(store, 2)
     assert events(store) == ["evt_1", "evt_2"]
+
+
+class NoLocks(Turnstile):
+    """A turnstile of a file system, or a process, that has run out of something."""
+
+    out_of = ""
+
+    def __init__(self, path: Path, *, beside: Path) -> None:
+        if self.out_of == "files":
+            raise OSError(errno.EMFILE, "too many open files")
+        super().__init__(path, beside=beside)
+
+    def enter(self, deadline: float) -> bool:
+        if self.out_of == "locks":
+            raise OSError(errno.ENOLCK, "no locks available")
+        return super().enter(deadline)
+
+
+@pytest.mark.parametrize("out_of", ["files", "locks"])
+def test_what_the_system_refuses_is_unavailable_and_heals(
+    opened: Callable[..., SqliteStore], monkeypatch: pytest.MonkeyPatch, path: Path, out_of: str
+) -> None:
+    monkeypatch.setattr(connection, "Turnstile", NoLocks)
+    store = opened()
+    put(store, 1)
+    path.touch()
+    database = store._database._opened
+    assert database is not None
+    database.stale = True  # so that the file is opened anew
+    monkeypatch.setattr(NoLocks, "out_of", out_of)
+    with pytest.raises(StoreUnavailable) as raised:
+        put(store, 2)
+    assert not raised.value.in_doubt
+    monkeypatch.setattr(NoLocks, "out_of", "")
+    put(store, 2)
+
+    assert len(events(store)) == 2
+
+
+def test_files_that_cannot_be_had_at_start_are_named(
+    opened: Callable[..., SqliteStore], path: Path
+) -> None:
+    path.with_name("store.db-turn").mkdir()
+
+    with pytest.raises(StoreUnusable, match=r"store\.db-turn, a part of the store"):
+        opened()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_makes_belongs_to_the_stores_owner(
+    opened: Callable[..., SqliteStore], path: Path
+) -> None:
+    opened().close()
+    for file in path.parent.iterdir():
+        file.unlink() if file != path else os.chown(path, 12_345, 12_345)
+    put(opened(), 1)
+
+    assert {file.stat().st_uid for file in path.parent.iterdir()} == {12_345}
 
 
 def test_an_interrupted_write_leaves_nothing(opened: Callable[..., SqliteStore]) -> None:

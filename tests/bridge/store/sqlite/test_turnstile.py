@@ -9,7 +9,7 @@ def past() -> float:
 
 
 def test_one_is_inside_at_a_time(tmp_path: Path) -> None:
-    one, other = Turnstile(tmp_path / "turn"), Turnstile(tmp_path / "turn")
+    one, other = (Turnstile(tmp_path / "turn", beside=tmp_path) for _ in range(2))
 
     assert one.enter(past())
     assert not other.enter(past())
@@ -24,7 +24,7 @@ def test_one_is_inside_at_a_time(tmp_path: Path) -> None:
 
 
 def test_only_the_owner_may_stand_in_the_way(tmp_path: Path) -> None:
-    Turnstile(tmp_path / "turn").close()
+    Turnstile(tmp_path / "turn", beside=tmp_path).close()
 
     assert (tmp_path / "turn").stat().st_mode & 0o777 == 0o600
 
