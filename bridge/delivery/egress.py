@@ -207,6 +207,8 @@ class Resolver:
             shared.addresses = await self._lookup(*key)
         except (OSError, UnicodeError) as error:
             shared.failure = getattr(error, "strerror", None) or str(error)
+        except Exception as error:  # noqa: BLE001  # no more threads, say: a system task must not fail
+            shared.failure = f"it can't be looked up now: {type(error).__name__}"
         finally:
             del self._under_way[key]
             shared.done.set()

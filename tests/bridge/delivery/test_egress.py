@@ -162,6 +162,15 @@ async def test_an_unknown_name_is_said_to_be_unknown() -> None:
         await Resolver(Policy(), lookup=Names(empty=[[]])).resolve("empty.example", 443, tls=True)
 
 
+async def test_a_lookup_that_fails_in_a_way_of_its_own_fails_alone() -> None:
+    async def no_threads(_host: str, _port: int) -> Sequence[str]:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("can't start new thread")
+
+    with pytest.raises(Unresolved, match="RuntimeError"):
+        await Resolver(Policy(), lookup=no_threads).resolve("any.example", 443, tls=True)
+
+
 async def test_addresses_are_not_looked_up() -> None:
     names = Names()
     resolver = Resolver(Policy(), lookup=names)
