@@ -145,7 +145,11 @@ class Supervisor:
         while not self._stopping.is_set():
             process_id = self._new_id()
             began = trio.current_time()
-            code = await self._sit(seat, process_id)
+            try:
+                code = await self._sit(seat, process_id)
+            except OSError as error:  # no more processes or files just now: it may pass
+                _log.error("child.not_started", child=_name(seat), error=str(error))
+                code = 1
             ready = seat in self._ready
             self._ready.discard(seat)
             if self._stopping.is_set():

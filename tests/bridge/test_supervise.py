@@ -1,5 +1,6 @@
 """Real processes: small programs in the place of the gateway, each test with a deadline."""
 
+import errno
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import trio
@@ -116,6 +118,29 @@ async def test_a_burial_that_fails_stops_nothing(tmp_path: Path) -> None:
             os.kill(int((tmp_path / "prc_0").read_text()), signal.SIGKILL)
             await appears(tmp_path / "prc_1")
             kept.stop()
+
+
+async def test_a_child_that_cannot_be_started_just_now_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = supervisor(SERVE, tmp_path, seats=2)
+    open_process = trio.lowlevel.open_process
+    refusals = [OSError(errno.EAGAIN, "too many processes")]
+
+    async def refuse_once(*given: Any, **named: Any) -> trio.Process:
+        if refusals:
+            raise refusals.pop()
+        return await open_process(*given, **named)
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(kept.run)
+            monkeypatch.setattr(trio.lowlevel, "open_process", refuse_once)
+            os.kill(int((tmp_path / "prc_0").read_text()), signal.SIGKILL)
+            await appears(tmp_path / "prc_3")
+            os.kill(int((tmp_path / "prc_1").read_text()), 0)
+            kept.stop()
+    assert kept.status == 0
 
 
 @pytest.mark.parametrize(("code", "status"), [(1, 1), (2, 2), (77, 1)])
