@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -90,7 +90,28 @@ def od_hex(octets: bytes) -> list[str]:
     return [*(f"{at:06x} {row.hex(' ')}" for at, row in _rows(octets)), f"{len(octets):06x}"]
 
 
-@pytest.mark.parametrize("dump", [wireshark, tshark, xxd, hexdump, od, od_hex])
+def _words(row: bytes, between: str = " ") -> str:
+    padded = row + b"\0" * (len(row) % 2)
+    return between.join(padded[at : at + 2][::-1].hex() for at in range(0, len(padded), 2))
+
+
+def hexdump_words(octets: bytes) -> list[str]:
+    rows = [f"{at:07x} {_words(row):39}" for at, row in _rows(octets)]
+    return [*rows, f"{len(octets):07x}"]
+
+
+def hexdump_x(octets: bytes) -> list[str]:
+    rows = [f"{at:07x}    {_words(row, '    '):60}" for at, row in _rows(octets)]
+    return [*rows, f"{len(octets):07x}"]
+
+
+def od_x(octets: bytes) -> list[str]:
+    return [*(f"{at:07o} {_words(row)}" for at, row in _rows(octets)), f"{len(octets):07o}"]
+
+
+@pytest.mark.parametrize(
+    "dump", [wireshark, tshark, xxd, hexdump, od, od_hex, hexdump_words, hexdump_x, od_x]
+)
 @given(octets=OCTETS)
 def test_dumps(dump: Callable[[bytes], list[str]], octets: bytes) -> None:
     lines = dump(octets)
@@ -106,6 +127,56 @@ def test_dumps(dump: Callable[[bytes], list[str]], octets: bytes) -> None:
 @given(octets=st.binary(min_size=33, max_size=100))
 def test_a_dump_of_wider_rows(octets: bytes) -> None:
     assert one(*xxd(octets, 32)) == octets
+
+
+def pdu(length: int) -> bytes:
+    body = bytes(at % 251 for at in range(length - 8))
+    return length.to_bytes(4, "big") + bytes.fromhex("00000005") + body
+
+
+def xxd_plain(octets: bytes) -> list[str]:
+    return [row.hex() for _, row in _rows(octets, 30)]
+
+
+def od_plain(octets: bytes) -> list[str]:
+    return [" " + row.hex(" ") for _, row in _rows(octets)]
+
+
+@pytest.mark.parametrize("dump", [xxd_plain, od_plain])
+@given(lengths=st.lists(st.integers(16, 200), min_size=1, max_size=4))
+def test_lines_without_offsets_are_put_together(
+    dump: Callable[[bytes], list[str]], lengths: list[int]
+) -> None:
+    octets = b"".join(map(pdu, lengths))
+
+    assert b"".join(part for _, part in read(dump(octets)) if isinstance(part, bytes)) == octets
+    if len(lengths) == 1:
+        assert one(*dump(octets)) == octets
+
+
+def test_lines_that_complete_no_pdu_stay_apart() -> None:
+    half, whole = pdu(59)[:30].hex(), pdu(16).hex()
+
+    for lines in (
+        [half, whole],  # too short a line
+        [half, pdu(30).hex(), whole],  # a PDU by itself
+        [half, "zz" * 29, whole],
+        [half],
+        [pdu(32)[:16].hex(), whole],
+        [half, *xxd(pdu(16))],
+    ):
+        assert [at for at, _ in read(lines)] == list(range(1, len(lines) + 1))
+
+
+def test_what_is_held_for_a_pdu_has_an_end() -> None:
+    first = (131_072).to_bytes(4, "big") + bytes(26)
+
+    def endless() -> Iterator[str]:
+        yield first.hex()
+        while True:
+            yield bytes(30).hex()
+
+    assert next(read(endless())) == (1, first)
 
 
 def test_repeated_rows_are_left_out_by_hexdump() -> None:
