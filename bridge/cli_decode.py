@@ -1,8 +1,9 @@
 """``smsbridge decode``: what is in these octets?"""
 
+import codecs
 import sys
 from collections.abc import Iterable, Iterator
-from io import BufferedReader
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +18,7 @@ MOST_OCTETS = 64 << 20
 """Of raw octets."""
 _HEADER_DIGITS = 32
 """Hex digits of the shortest PDU."""
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _INPUT = "input"
 """The field an error names where the input is no octets at all."""
 
@@ -32,6 +34,12 @@ def decode(*, pdus: tuple[str, ...], as_json: bool) -> int:
     """
     from smsc.inspect import to_json, to_text
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        # JSON is UTF-8; for people, a terminal that lacks a character shows its number.
+        if as_json:
+            sys.stdout.reconfigure(encoding="utf-8")
+        else:
+            sys.stdout.reconfigure(errors="backslashreplace")
     status = 0
     first = True
     for explanation in _explained(pdus):
@@ -63,7 +71,7 @@ def _explained(given: tuple[str, ...]) -> Iterator["Explanation"]:
         elif _is_file(word):
             with Path(word).open("rb") as file:
                 yield from _read(file)
-        elif "/" in word or Path(word).suffix:
+        elif "\n" not in word and ("/" in word or Path(word).suffix):
             raise click.UsageError(f"{word}: no such file")
         else:
             hexes.append(word)
@@ -83,11 +91,16 @@ def _is_file(word: str) -> bool:
 def _read(file: BufferedReader) -> Iterator["Explanation"]:
     from smsc.inspect import explain
 
-    if b"\0" in file.peek(1):  # no text: the octets themselves
+    head = file.peek(2)
+    if head.startswith(_UTF16):  # what PowerShell's ">" writes
+        yield from _lines(file.read(MOST_OCTETS).decode("utf-16", "replace").splitlines())
+    elif b"\0" in head:  # no text: the octets themselves
         yield from explain(file.read(MOST_OCTETS))
     else:
         # Line by line, so that what is still being written (tail -f) is explained as it comes.
-        yield from _lines(line.decode("utf-8", "replace") for line in file)
+        yield from _lines(
+            line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace") for line in file
+        )
 
 
 def _lines(lines: Iterable[str]) -> Iterator["Explanation"]:

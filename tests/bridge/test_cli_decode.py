@@ -74,6 +74,43 @@ def test_standard_input(run: Any, monkeypatch: pytest.MonkeyPatch, words: tuple[
     assert len(pdus) == 2
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_text_that_begins_with_a_byte_order_mark(
+    run: Any, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    give(monkeypatch, f"{mark}{ENQUIRE}\r\n{NACK}\r\n".encode(encoding))
+    status, pdus = run("--json")
+    assert status == 0
+    assert [(pdu["input"], pdu["command"]) for pdu in pdus] == [
+        (1, "enquire_link"),
+        (2, "generic_nack"),
+    ]
+
+
+def test_a_dump_as_one_argument_is_no_file_name(run: Any) -> None:
+    status, pdus = run(
+        "--json", "00000000: 0000 0010 0000 0015 0000 0000 0000 0001  ......./........\n"
+    )
+    assert status == 0
+    assert [pdu["command"] for pdu in pdus] == ["enquire_link"]
+
+
+@pytest.mark.parametrize("words", [("--json",), ()])
+def test_a_terminal_that_lacks_a_character(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    text = "hi \U0001f600"
+    body = bytes(14) + bytes([8, 0, 2 * (len(text) + 1)]) + text.encode("utf-16-be")
+    pdu = (16 + len(body)).to_bytes(4, "big") + bytes.fromhex("000000050000000000000001") + body
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="latin-1"))
+
+    assert cli.run(["decode", *words, pdu.hex()]) == 0
+    shown = out.getvalue().decode()
+    assert (json.loads(shown)["text"] == text) if words else (r"hi \U0001f600" in shown)
+
+
 def test_any_error_is_1_and_the_rest_is_still_explained(run: Any) -> None:
     status, pdus = run("--json", "zz" * 16, SHORT + "00", ENQUIRE)
     assert status == 1
