@@ -108,9 +108,11 @@ class Connection:
         finally:
             self._session.stop("cancelled")  # unless it has ended already
             self._report()
-            if not self._peer_is_gone:
-                await self._linger()
-            await trio.aclose_forcefully(self._stream)
+            try:
+                if not self._peer_is_gone:
+                    await self._linger()
+            finally:  # lingering is cut short by a cancellation
+                await trio.aclose_forcefully(self._stream)
 
     def status(self) -> LinkStatus:
         """Return the link as it is now."""
@@ -176,7 +178,9 @@ class Connection:
             if len(verdicts) != len(places):
                 raise RuntimeError(f"{len(verdicts)} verdicts for {len(places)} arrivals")
         except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the link
-            _log.error("arrivals.failed", link=self._link, count=len(places), error=repr(error))
+            _log.error(
+                "arrivals.failed", link=self._link, count=len(places), error=_fault_of(error)
+            )
             verdicts = [_UNAVAILABLE] * len(places)
         crashpoint.reached("carrier.verdict")
         session = self._session
@@ -198,7 +202,7 @@ class Connection:
         try:
             verdict = await self._gate.ask(request)
         except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the process
-            _log.error("bind.failed", link=self._link, error=repr(error))
+            _log.error("bind.failed", link=self._link, error=_fault_of(error))
             verdict = BindVerdict(refusal="unavailable")
         session = self._session
         session.answer_bind(verdict, trio.current_time())
@@ -310,7 +314,7 @@ class Connection:
                 pdu, frame, account, link=self._link, place=place, received_at=received_at
             )
         except Exception as error:  # noqa: BLE001  # one poisonous PDU costs only itself
-            _log.error("arrival.failed", link=self._link, place=place, error=type(error).__name__)
+            _log.error("arrival.failed", link=self._link, place=place, error=_fault_of(error))
             fault = WireError(
                 "answer", Status.ESME_RSYSERR, "", 0, f"internal: {type(error).__name__}"
             )
@@ -387,3 +391,12 @@ class Connection:
                     pass
             except trio.BrokenResourceError:
                 pass
+
+
+def _fault_of(error: Exception) -> str:
+    """Name a fault and where it arose; its own words may quote a text, a number, a password."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" in {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""
+    return type(error).__name__ + where
