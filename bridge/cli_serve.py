@@ -118,6 +118,8 @@ def serve(*, config: str | None, role: Role | None, child: int | None) -> int:
     path = require_config(config)
     load = partial(load_config, path)
     local, live = load()
+    # Until somebody hears it, in children as well (they inherit this): the file was just read.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _set_up_logging(local, role or "supervisor")
     _log.info(
         "gateway.starting",

@@ -7,9 +7,12 @@ import os
 import signal
 import socket
 
+import apsw
 import psutil
 import trio
 
+from bridge.cli_options import now
+from bridge.store.sqlite.engine import SqliteStore
 from smsc.simulator.carrier import Carrier
 from tests.fix_gateway import (
     NUMBER,
@@ -41,6 +44,21 @@ async def run_alone(gateway: Gateway, role: str) -> trio.Process:
             [*SMSBRIDGE, "serve", "--role", role, "--config", str(gateway.config)],
             cwd=ROOT, env=gateway.env, stderr=log,
         )  # fmt: skip
+
+
+async def test_a_hangup_while_it_begins_ends_nothing(gateway_in: GatewayFactory) -> None:
+    with trio.fail_after(BOUND):
+        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
+            store = SqliteStore(gateway.store, clock=now)
+            store.close()
+            other = apsw.Connection(str(gateway.store))
+            other.execute("BEGIN IMMEDIATE")  # so that it can't apply its file yet
+            gateway.process = await run_alone(gateway, "api")
+            await gateway.until(lambda: "gateway.starting" in gateway.log())
+            gateway.process.send_signal(signal.SIGHUP)
+            other.close()
+            await gateway.until(lambda: "process.ready" in gateway.log())
+            assert await gateway.stop() == 0
 
 
 async def test_all_roles_in_one_process_take_a_message(gateway_in: GatewayFactory) -> None:
