@@ -11,7 +11,7 @@ BindKind = Literal["receiver", "transmitter", "transceiver"]
 
 
 class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A carrier's SMPP credentials and settings."""
+    """A carrier's SMPP credentials and settings. ``repr`` never shows the hash."""
 
     name: str
     """Unique name; what logs, lists and payload filters use."""
@@ -53,6 +53,9 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     doubtful_repeats: Literal["mark", "drop"] = "mark"
     """A repeat of an arrival that was answered on a link which then died: deliver it marked
     ``duplicateOf``, or drop it."""
+
+    def __repr__(self) -> str:
+        return f"Account({self.name!r}, system_id={self.system_id!r})"
 
 
 class Timers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -277,12 +277,15 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
 
 
 class LiveObject(Struct, frozen=True):
-    """One thing of the live configuration."""
+    """One thing of the live configuration. ``repr`` never shows secrets."""
 
     kind: Literal["account", "tenant", "number", "route", "endpoint"]
     name: str
     json: bytes
     """The struct of :mod:`bridge.model` or :mod:`smsc.config`, as msgspec JSON."""
+
+    def __repr__(self) -> str:
+        return f"LiveObject({self.kind!r}, {self.name!r})"
 
 
 class Applied(Struct, frozen=True):

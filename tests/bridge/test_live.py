@@ -109,6 +109,16 @@ def test_no_password_is_stored_in_plain() -> None:
     assert not any(b"secret08" in each.json for each in objects)
 
 
+def test_no_representation_shows_a_secret_or_a_hash(store: Store) -> None:
+    objects = declared(file(), Live())
+    apply_file(store, file(), NOW)
+
+    for shown in (repr(objects), repr(store.live()), repr(file())):
+        assert "acme" in shown or "test.toml" in shown
+        for secret in ("argon2", "QUJD", "secret08"):
+            assert secret not in shown
+
+
 async def test_a_view_shows_the_newest_revision_whole(store: Store) -> None:
     view = LiveView(StoreThreads(store, inline=True))
     told: list[int] = []
