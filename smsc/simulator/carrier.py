@@ -44,6 +44,8 @@ MessageCommand = Literal["deliver_sm", "submit_sm", "data_sm"]
 
 LATENCIES_KEPT: Final = 100_000
 """How many of the latest latencies :class:`Statistics` keeps."""
+BIND_TIMEOUT: Final = 30.0
+"""Seconds to wait for the answer to our bind."""
 UNBIND_TIMEOUT: Final = 5.0
 """Seconds to wait for the answer to our unbind."""
 
@@ -63,7 +65,7 @@ _PDU_LIMIT: Final = 131_072
 
 
 class BindRefused(Exception):
-    """The gateway refused the bind, or left without an answer (``status`` None)."""
+    """The gateway refused the bind, or left or was silent without an answer (``status`` None)."""
 
     def __init__(self, status: int | None) -> None:
         super().__init__("no answer" if status is None else status_text(status))
@@ -182,7 +184,9 @@ class Carrier:
         nursery.start_soon(self._write)
         command = _BIND_COMMANDS[self._kind]
         try:
-            (answer,) = await self.deliver([encode(Pdu(command, 0, 0, self._bind))])
+            answer = Answer(None, "", BIND_TIMEOUT)
+            with trio.move_on_after(BIND_TIMEOUT):
+                (answer,) = await self.deliver([encode(Pdu(command, 0, 0, self._bind))])
             if not answer.ok:
                 raise BindRefused(answer.status)
         except BaseException:
@@ -277,7 +281,8 @@ class Carrier:
                 if due > trio.current_time():
                     await trio.sleep_until(due)
             while len(self._in_flight) >= self._window and not self.ended.is_set():
-                self._freed = trio.Event()
+                if self._freed.is_set():  # else somebody waits for it already
+                    self._freed = trio.Event()
                 await self._freed.wait()
             if self.ended.is_set():
                 break

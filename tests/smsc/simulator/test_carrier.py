@@ -12,7 +12,13 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from smsc.config import Account, Listener
 from smsc.link.server import Server, open_listeners
 from smsc.message import Fragment, Message, VerdictKind
-from smsc.simulator.carrier import BindRefused, Carrier, message, status_text
+from smsc.simulator.carrier import (
+    BIND_TIMEOUT,
+    BindRefused,
+    Carrier,
+    message,
+    status_text,
+)
 from smsc.simulator.segments import Segment, segments
 from smsc.wire.pdu import Pdu, decode
 from smsc.wire.spec import CommandId, DataSm, DeliverSm, EnquireLink, Status, Tag, Unbind
@@ -228,6 +234,36 @@ async def test_it_answers_what_the_gateway_asks(autojump_clock: MockClock) -> No
             ("unbind_resp", 0, 8),
         ]
         assert sender.statistics.requests["enquire_link"] == 1
+
+
+async def test_a_gateway_that_does_not_answer_the_bind_is_given_up(
+    autojump_clock: MockClock,
+) -> None:
+    ours, theirs = memory_stream_pair()
+    with trio.fail_after(BIND_TIMEOUT + 1), pytest.raises(BindRefused, match="no answer"):
+        async with Carrier(system_id="acme", stream=ours):
+            pass
+    assert await Peer(theirs).told() == ("bind_transceiver", 0, 1)
+
+
+async def test_all_who_wait_for_the_window_are_woken(autojump_clock: MockClock) -> None:
+    async with by_hand() as (sender, peer, nursery):
+        part = message(Segment(b"x", 0), source=SOURCE, destination=DESTINATION)
+        done: list[int] = []
+
+        async def deliver(count: int) -> None:
+            done.append(len(await sender.deliver([part] * count)))
+
+        for count in (5, 6, 7):
+            nursery.start_soon(deliver, count)
+        with trio.fail_after(DEADLINE):
+            for _ in range(5 + 6 + 7):
+                _, _, sequence = await peer.told() or ("", 0, 0)
+                await peer.send(b"\0\0\0\x11\x80\0\0\x05\0\0\0\0%b\0" % sequence.to_bytes(4, "big"))
+            while len(done) < 3:
+                await wait_all_tasks_blocked()
+
+        assert sorted(done) == [5, 6, 7]
 
 
 async def test_it_can_be_made_to_ignore_enquire_link(autojump_clock: MockClock) -> None:
