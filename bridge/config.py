@@ -22,10 +22,12 @@ from bridge.config_check import (
     check_live,
     check_networks,
     check_password,
+    check_ports,
     check_ranges,
     check_secrets,
 )
 from bridge.config_read import Problems, ReadFile, Secrets, at, read_table, tables_of
+from bridge.delivery.egress import Network
 from bridge.errors import ConfigError, Problem
 from bridge.model import Endpoint, Number, Route, Tenant
 from smsc.config import Account, Listener
@@ -160,10 +162,10 @@ def load(
     local = {key: value for key, value in document.items() if key not in LIVE_TABLES}
     config = read_table(Config, local, "", problems, also=LIVE_TABLES)
     assert config is not None, "no option of Config is required"
-    _check_local(config, problems)
+    networks = _check_local(config, problems)
 
     declared = _declared(document, Secrets(env, read_file, problems), problems)
-    check_live(declared, problems, allow_http=config.delivery.allow_http)
+    check_live(declared, problems, allow_http=config.delivery.allow_http, networks=networks)
     if problems.found:
         raise ConfigError(source, tuple(problems.found))
     return config, LiveFile(
@@ -177,14 +179,29 @@ def load(
     )
 
 
-def _check_local(config: Config, problems: Problems) -> None:
+def _check_local(config: Config, problems: Problems) -> tuple[Network, ...]:
+    """Return the networks webhooks may go to."""
     check_ranges(config, "", problems)
     for section in ("store", "api", "carrier", "delivery", "intake", "logging"):
         check_ranges(getattr(config, section), section, problems)
-    check_networks(config.delivery.allow_networks, "delivery.allow_networks", problems)
-    check_listeners(config.listeners, problems)
+    api, carrier, delivery = config.api, config.carrier, config.delivery
+    check_ports(
+        (
+            ("api.port", api.host, api.port, 1),
+            ("carrier.status_port", carrier.status_host, carrier.status_port, carrier.processes),
+            (
+                "delivery.status_port",
+                delivery.status_host,
+                delivery.status_port,
+                delivery.processes,
+            ),
+        ),
+        problems,
+    )
+    check_listeners(config.listeners, problems, processes=carrier.processes)
     if not config.store.path:
         problems.add("store.path", "must name a file")
+    return check_networks(delivery.allow_networks, "delivery.allow_networks", problems)
 
 
 def _declared(document: dict[str, Any], secrets: Secrets, problems: Problems) -> Declared:

@@ -4,19 +4,19 @@ Every check notes problems and raises nothing. No problem's text quotes a value 
 secret: passwords, endpoint secrets, header values, URLs.
 """
 
-import base64
-import binascii
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import phonenumbers
 from msgspec import Struct
 
 from bridge.config_read import Problems, Secret, at, did_you_mean
+from bridge.delivery.egress import Network, foreseeable
+from bridge.delivery.exchange import aim
+from bridge.delivery.signing import MAX_HEADERS, MAX_SECRETS, header_problem, parse_secret
 from bridge.model import DEFAULT_TENANT, Endpoint, Number, Route, Tenant
 from smsc.config import Account, Listener
 
@@ -73,18 +73,12 @@ together."""
 
 EVENT_TYPES = ("*", "message.*", "message.received", "receipt.*", "receipt.received")
 
-DENIED_HEADERS = ("host", "connection", "transfer-encoding", "te", "upgrade", "trailer", "expect")
-DENIED_HEADER_PREFIXES = ("content-", "proxy-", "webhook-")
-"""Headers the gateway or the connection owns (contract, section 3)."""
-MOST_HEADERS = 20
-MOST_SECRETS = 5
 MOST_STEPS = 20
 LONGEST_SCHEDULE = 14 * DAY
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NUMBER = re.compile(r"\*|\+[0-9]{1,15}\*?|[0-9A-Za-z#]{1,20}\*?")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?")
+_ARGON2ID = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[0-9A-Za-z+/]+\$[0-9A-Za-z+/]+")
 _SYSTEM_ID = re.compile(r"[\x21-\x7e]{1,63}")
 
 
@@ -117,8 +111,10 @@ def check_ranges(options: Struct, path: str, problems: Problems) -> None:
             problems.add(at(path, name), f"must be {low:,} to {high:,}".replace(",", "_"))
 
 
-def check_listeners(listeners: Iterable[Listener], problems: Problems) -> None:
-    """Check ports carriers connect to."""
+def check_listeners(
+    listeners: Iterable[Listener], problems: Problems, *, processes: int = 1
+) -> None:
+    """Check ports carriers connect to, shared by so many processes."""
     seen: dict[tuple[str, int], str] = {}
     for index, listener in enumerate(listeners):
         path = f"listeners[{index}]"
@@ -127,6 +123,9 @@ def check_listeners(listeners: Iterable[Listener], problems: Problems) -> None:
         place = (listener.host, listener.port)
         if listener.port and place in seen:
             problems.add(at(path, "port"), f"is the same as that of {seen[place]}")
+        if not listener.port and processes > 1:
+            detail = "can't be 0 (any free port) where several processes are to share it"
+            problems.add(at(path, "port"), detail)
         seen.setdefault(place, path)
         if not re.fullmatch(r"[\x21-\x7e]{1,15}", listener.system_id):
             problems.add(at(path, "system_id"), "must be 1 to 15 ASCII characters, no spaces")
@@ -134,23 +133,49 @@ def check_listeners(listeners: Iterable[Listener], problems: Problems) -> None:
         problems.add("listeners", "needs at least one; leave it out for port 2775")
 
 
-def check_networks(networks: Iterable[str], path: str, problems: Problems) -> None:
-    """Check that each is a network in CIDR form."""
+def check_ports(used: Iterable[tuple[str, str, int, int]], problems: Problems) -> None:
+    """Check ports of our own pages, given as path, host, first port and how many; 0 is any."""
+    seen: list[tuple[str, str, range]] = []
+    for path, host, first, count in used:
+        if not first:
+            continue
+        ports = range(first, first + count)
+        if ports[-1] > 65_535:
+            problems.add(path, f"leaves no port for the last of {count} processes")
+        for other, its_host, taken in seen:
+            if host == its_host and ports.start < taken.stop and taken.start < ports.stop:
+                problems.add(path, f"overlaps with {other}: each process takes a port of its own")
+        seen.append((path, host, ports))
+
+
+def check_networks(networks: Iterable[str], path: str, problems: Problems) -> tuple[Network, ...]:
+    """Return those that are networks in CIDR form, and note the others."""
+    found: list[Network] = []
     for index, network in enumerate(networks):
         try:
-            ip_network(network)
+            found.append(ip_network(network))
         except ValueError as error:
             problems.add(f"{path}[{index}]", f"is no network such as 10.1.0.0/16: {error}")
+    return tuple(found)
 
 
-def check_live(declared: Declared, problems: Problems, *, allow_http: bool) -> None:
+def check_live(
+    declared: Declared,
+    problems: Problems,
+    *,
+    allow_http: bool,
+    networks: Sequence[Network] = (),
+) -> None:
     """Check all that is declared, each by itself and against the others."""
     for path, account in declared.accounts.items():
         _check_account(account, path, problems)
     for path, tenant in declared.tenants.items():
         _check_name(tenant.name, path, problems)
     for path, endpoint in declared.endpoints.items():
-        _check_endpoint(endpoint, path, problems, allow_http=allow_http)
+        _check_endpoint(endpoint, path, problems)
+        wrong = _wrong_with_url(endpoint.url, allow_http=allow_http, networks=networks)
+        if wrong:
+            problems.add(at(path, "url"), wrong)
     for path, route in declared.routes.items():
         _check_name(route.name, path, problems)
     for path, number in declared.numbers.items():
@@ -174,15 +199,15 @@ def check_password(plain: Secret, hashed: Secret, path: str, problems: Problems)
         problems.add(at(path, "password"), "is required (or password_hash)")
     elif plain.given and plain.value and len(plain.value) > 64:
         problems.add(at(path, "password"), "must be at most 64 characters")
-    elif hashed.value and not hashed.value.startswith("$argon2id$"):
+    elif hashed.value and not _ARGON2ID.fullmatch(hashed.value):
         detail = "is no Argon2id hash; `smsbridge keys hash-password` makes one"
         problems.add(at(path, "password_hash"), detail)
 
 
 def check_secrets(secrets: list[Secret], path: str, problems: Problems) -> None:
     """Check an endpoint's secrets; those that couldn't be resolved were noted before."""
-    if len(secrets) > MOST_SECRETS:
-        problems.add(path, f"has {len(secrets)} secrets; at most {MOST_SECRETS} may be live")
+    if len(secrets) > MAX_SECRETS:
+        problems.add(path, f"has {len(secrets)} secrets; at most {MAX_SECRETS} may be live")
     values = [secret.value for secret in secrets if secret.value]
     if len(set(values)) < len(values):
         problems.add(path, "has the same secret twice")
@@ -196,12 +221,11 @@ def check_secrets(secrets: list[Secret], path: str, problems: Problems) -> None:
 
 
 def _is_endpoint_secret(value: str) -> bool:
-    if not value.startswith("whsec_"):
-        return False
     try:
-        return 24 <= len(base64.b64decode(value.removeprefix("whsec_"), validate=True)) <= 64
-    except (binascii.Error, ValueError):
+        parse_secret(value)
+    except ValueError:
         return False
+    return True
 
 
 def _check_name(name: str, path: str, problems: Problems) -> None:
@@ -245,12 +269,12 @@ def _is_time_zone(name: str) -> bool:
     return True
 
 
-def _check_endpoint(endpoint: Endpoint, path: str, problems: Problems, *, allow_http: bool) -> None:
+def _check_endpoint(endpoint: Endpoint, path: str, problems: Problems) -> None:
     _check_name(endpoint.name, path, problems)
     check_ranges(endpoint, path, problems)
-    wrong = _wrong_with_url(endpoint.url, allow_http=allow_http)
-    if wrong:
-        problems.add(at(path, "url"), wrong)
+    if 1 <= endpoint.max_concurrency < endpoint.lanes <= 64:
+        detail = "must not exceed max_concurrency: each lane has a request under way"
+        problems.add(at(path, "lanes"), detail)
     if not endpoint.event_types:
         problems.add(at(path, "event_types"), 'must name at least one; ["*"] for all')
     for index, event_type in enumerate(endpoint.event_types):
@@ -271,51 +295,36 @@ def _check_endpoint(endpoint: Endpoint, path: str, problems: Problems, *, allow_
 def _check_schedule(schedule: tuple[float, ...], path: str, problems: Problems) -> None:
     if not 1 <= len(schedule) <= MOST_STEPS:
         problems.add(path, f"must have 1 to {MOST_STEPS} steps")
-    if not all(0 <= step <= LONGEST_SCHEDULE for step in schedule):
+    elif schedule[0]:
+        problems.add(path, "must begin with 0: the first attempt is made at once")
+    elif not all(0 <= step <= LONGEST_SCHEDULE for step in schedule):
         problems.add(path, "must hold seconds, none negative and none above 14 days")
     elif sum(schedule) > LONGEST_SCHEDULE:
         problems.add(path, f"must not exceed 14 days ({LONGEST_SCHEDULE} s) in all")
 
 
-def _wrong_with_url(url: str, *, allow_http: bool) -> str:
+def _wrong_with_url(url: str, *, allow_http: bool, networks: Sequence[Network]) -> str:
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "is no URL"
-    if not url.isascii() or any(octet <= " " or octet == "\x7f" for octet in url):
-        return "must be ASCII without spaces; write other characters percent-encoded"
-    if parts.scheme == "http" and not allow_http:
+        target = aim(url)
+    except ValueError as error:
+        return str(error)
+    if not (target.tls or allow_http):
         return "must be https://; delivery.allow_http = true permits http://"
-    if parts.scheme not in ("http", "https"):
-        return "must begin with https://"
-    if not parts.hostname:
-        return "names no host"
-    if parts.username is not None or parts.password is not None:
-        return "must not hold credentials; use headers"
-    if parts.fragment:
-        return "must not have a fragment (#…)"
-    if port == 0:
-        return "names port 0"
-    return ""
+    refusal = foreseeable(target, networks)
+    return f"can't be sent to: {refusal} (see delivery.allow_networks)" if refusal else ""
 
 
 def _check_headers(headers: Mapping[str, str], path: str, problems: Problems) -> None:
-    if len(headers) > MOST_HEADERS:
-        problems.add(path, f"has {len(headers)} headers; at most {MOST_HEADERS}")
+    if len(headers) > MAX_HEADERS:
+        problems.add(path, f"has {len(headers)} headers; at most {MAX_HEADERS}")
     seen: set[str] = set()
     for name, value in headers.items():
-        lower = name.lower()
-        where = at(path, name)
-        if not _TOKEN.fullmatch(name):
-            problems.add(where, "is no header name")
-        elif lower in DENIED_HEADERS or lower.startswith(DENIED_HEADER_PREFIXES):
-            problems.add(where, "is set by the gateway itself and can't be given")
-        elif lower in seen:
-            problems.add(where, "is given twice")
-        seen.add(lower)
-        if value and not _HEADER_VALUE.fullmatch(value):
-            problems.add(where, "must be printable ASCII, at most 4096 characters")
+        problem = header_problem(name, value)
+        if problem:
+            problems.add(at(path, name), problem)
+        elif name.lower() in seen:
+            problems.add(at(path, name), "is given twice")
+        seen.add(name.lower())
 
 
 def _unique(tables: Mapping[str, Struct], key: str, problems: Problems) -> None:

@@ -67,12 +67,13 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_concurrency: int = 8
     """Requests under way at once, over all lanes."""
     lanes: int = 1
-    """How many lanes its deliveries are spread over."""
+    """How many lanes its deliveries are spread over; at most max_concurrency."""
     timeout: float = 15
     """Seconds for a whole attempt, 1 to 30."""
     connect_timeout: float = 5
     retry_schedule: tuple[float, ...] = RETRY_SCHEDULE
-    """Seconds before each attempt, counted from the one before; at most 20 steps, 14 days."""
+    """Seconds before each attempt, counted from the one before; the first is 0: at once. At most
+    20 steps, 14 days."""
     max_age: float = 273_600
     """Seconds after which a delivery that is only being postponed (Retry-After) is given up."""
     max_retry_after: float = 3_600

@@ -25,6 +25,8 @@ from ipaddress import (
 import trio
 from msgspec import Struct
 
+from bridge.delivery.exchange import Target
+
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
@@ -102,8 +104,8 @@ def vet(address: str, port: int, allow_networks: Sequence[Network] = ()) -> str 
 
     An IPv4 address mapped into IPv6 is judged as the IPv4 address it is.
     """
-    if not (port in (80, 443) or 1024 <= port <= 65535):
-        return f"port {port} is not 80, 443 or 1024 and above"
+    if problem := port_problem(port):
+        return problem
     try:
         parsed = canonical(address)
     except ValueError:
@@ -114,6 +116,22 @@ def vet(address: str, port: int, allow_networks: Sequence[Network] = ()) -> str 
     if parsed.version == 6 and parsed not in _GLOBAL_UNICAST:
         return "not a global unicast address"
     return None
+
+
+def port_problem(port: int) -> str | None:
+    """Say why nobody may be dialled on a port; None if they may."""
+    if port in (80, 443) or 1024 <= port <= 65535:
+        return None
+    return f"port {port} is not 80, 443 or 1024 and above"
+
+
+def foreseeable(target: Target, allow_networks: Sequence[Network] = ()) -> str | None:
+    """Say why a target will never be dialled, as far as its URL alone tells; None if it may."""
+    try:
+        canonical(target.host)
+    except ValueError:
+        return port_problem(target.port)  # a name: what it leads to is judged at each dial
+    return vet(target.host, target.port, allow_networks)
 
 
 def permitted(policy: Policy, address: str, port: int, *, tls: bool) -> str | None:

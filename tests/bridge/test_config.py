@@ -94,7 +94,7 @@ def test_every_problem_is_listed_with_its_path() -> None:
     assert problems(text) == [
         'listeners[0].prot: is no option here; did you mean "port"?',
         "listeners[0].pdu_limit: expected an integer, got a string",
-        "endpoints[0].url: must begin with https://",
+        "endpoints[0].url: a URL starts with https:// (or http:// where that is allowed)",
         "numbers[0].routes[0]: there is no route 'suport'; did you mean \"support\"?",
     ]
 

@@ -1,5 +1,7 @@
 """What values must satisfy beyond their types: each rule with what it says when broken."""
 
+from ipaddress import ip_network
+
 import pytest
 from msgspec.structs import replace
 
@@ -10,6 +12,7 @@ from bridge.config_check import (
     check_live,
     check_networks,
     check_password,
+    check_ports,
     check_ranges,
     check_secrets,
 )
@@ -62,31 +65,40 @@ def test_accounts(changes: dict[str, object], problem: str) -> None:
     [
         ({"name": "a/1"}, "e.name: must be 1 to 64 letters"),
         ({"url": "http://example.com/"}, "e.url: must be https://; delivery.allow_http"),
-        ({"url": "ftp://example.com/"}, "e.url: must begin with https://"),
-        ({"url": "https:///x"}, "e.url: names no host"),
-        ({"url": "https://u:hunter22@example.com/"}, "e.url: must not hold credentials"),
-        ({"url": "https://example.com/#x"}, "e.url: must not have a fragment"),
-        ({"url": "https://example.com:0/"}, "e.url: names port 0"),
-        ({"url": "https://example.com:99999/"}, "e.url: is no URL"),
-        ({"url": "https://[::1/"}, "e.url: is no URL"),
-        ({"url": "https://example.com/\r\nx: y"}, "e.url: must be ASCII without spaces"),
+        ({"url": "ftp://example.com/"}, "e.url: a URL starts with https://"),
+        ({"url": "https:///x"}, "e.url: the URL names no host"),
+        ({"url": "https://u:hunter22@example.com/"}, "e.url: a URL holds no user or password"),
+        ({"url": "https://example.com/#x"}, "e.url: a URL sent to has no fragment"),
+        ({"url": "https://example.com:0/"}, "e.url: the URL's port is not 1 to 65535"),
+        ({"url": "https://example.com:99999/"}, "e.url: not a URL"),
+        ({"url": "https://[::1/"}, "e.url: not a URL"),
+        ({"url": f"https://{'a' * 64}.example/"}, "e.url: the URL's host is not a valid name"),
+        ({"url": "https://example.com:25/"}, "e.url: can't be sent to: port 25 is not"),
+        ({"url": "https://10.1.2.3/"}, "e.url: can't be sent to: private address"),
+        ({"url": "https://[::1]/"}, "e.url: can't be sent to: loopback address"),
+        ({"url": "https://example.com/\r\nx: y"}, "e.url: a URL has no blanks or control"),
         ({"event_types": ()}, "e.event_types: must name at least one"),
         ({"event_types": ("message.sent",)}, "e.event_types[0]: 'message.sent' is no event type"),
-        ({"headers": {"Host": "x"}}, "e.headers.Host: is set by the gateway"),
-        ({"headers": {"Webhook-Id": "x"}}, "e.headers.Webhook-Id: is set by the gateway"),
-        ({"headers": {"a b": "x"}}, "e.headers.a b: is no header name"),
+        ({"headers": {"Host": "x"}}, "e.headers.Host: this header is the gateway's own"),
+        (
+            {"headers": {"Webhook-Id": "x"}},
+            "e.headers.Webhook-Id: this header is the gateway's own",
+        ),
+        ({"headers": {"a b": "x"}}, "e.headers.a b: a header's name is letters"),
         ({"headers": {"X-A": "1", "x-a": "2"}}, "e.headers.x-a: is given twice"),
-        ({"headers": {"x": "y\nz: w"}}, "e.headers.x: must be printable ASCII"),
+        ({"headers": {"x": "y\nz: w"}}, "e.headers.x: a header's value is printable ASCII"),
         ({"headers": {f"x{i}": "y" for i in range(21)}}, "e.headers: has 21 headers; at most 20"),
         ({"connect_timeout": 20.0}, "e.connect_timeout: must not exceed timeout"),
         ({"timeout": 31.0}, "e.timeout: must be 1 to 30"),
         ({"lanes": 0}, "e.lanes: must be 1 to 64"),
+        ({"lanes": 9}, "e.lanes: must not exceed max_concurrency"),
         ({"max_concurrency": 0}, "e.max_concurrency: must be 1 to 1_000"),
         ({"retry_schedule": ()}, "e.retry_schedule: must have 1 to 20 steps"),
         ({"retry_schedule": (0.0,) * 21}, "e.retry_schedule: must have 1 to 20 steps"),
-        ({"retry_schedule": (-1.0,)}, "e.retry_schedule: must hold seconds"),
-        ({"retry_schedule": (float("inf"),)}, "e.retry_schedule: must hold seconds"),
-        ({"retry_schedule": (700_000.0,) * 2}, "e.retry_schedule: must not exceed 14 days"),
+        ({"retry_schedule": (5.0, 30.0)}, "e.retry_schedule: must begin with 0"),
+        ({"retry_schedule": (0.0, -1.0)}, "e.retry_schedule: must hold seconds"),
+        ({"retry_schedule": (0.0, float("inf"))}, "e.retry_schedule: must hold seconds"),
+        ({"retry_schedule": (0.0, *(700_000.0,) * 2)}, "e.retry_schedule: must not exceed 14 days"),
         ({"permanent_status_codes": (200,)}, "e.permanent_status_codes[0]: must be 300 to 599"),
     ],
 )
@@ -164,11 +176,23 @@ def test_references_are_followed() -> None:
     ]
 
 
+def test_addresses_the_operator_allows_are_fine() -> None:
+    problems = Problems()
+    inner = {"e": replace(ENDPOINT, url="https://10.1.2.3/")}
+
+    check_live(
+        Declared(endpoints=inner), problems, allow_http=False, networks=(ip_network("10.1.0.0/16"),)
+    )
+
+    assert problems.found == []
+
+
 def test_networks() -> None:
     problems = Problems()
 
-    check_networks(("10.0.0.0/8", "::1/128", "10.0.0.1/8", "x"), "d", problems)
+    found = check_networks(("10.0.0.0/8", "::1/128", "10.0.0.1/8", "x"), "d", problems)
 
+    assert found == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
     assert [problem.path for problem in problems.found] == ["d[2]", "d[3]"]
 
 
@@ -193,6 +217,34 @@ def test_listeners() -> None:
     ]
 
 
+def test_no_listener_of_several_processes_has_any_port() -> None:
+    problems = Problems()
+
+    check_listeners((Listener(port=0),), problems, processes=2)
+
+    assert [problem.path for problem in problems.found] == ["listeners[0].port"]
+
+
+def test_pages_have_ports_of_their_own() -> None:
+    problems = Problems()
+
+    check_ports(
+        (
+            ("a", "127.0.0.1", 8_080, 1),
+            ("b", "127.0.0.1", 8_079, 2),
+            ("c", "127.0.0.2", 8_080, 1),
+            ("d", "127.0.0.1", 65_535, 2),
+            ("e", "127.0.0.1", 0, 64),
+        ),
+        problems,
+    )
+
+    assert [str(problem) for problem in problems.found] == [
+        "b: overlaps with a: each process takes a port of its own",
+        "d: leaves no port for the last of 2 processes",
+    ]
+
+
 def test_structs_without_ranges_are_left_alone() -> None:
     problems = Problems()
 
@@ -211,6 +263,7 @@ ABSENT = Secret(given=False, value="")
         (Secret(True, "x"), Secret(True, "y"), "a.password: is given as well as password_hash"),
         (Secret(True, "x" * 65), ABSENT, "a.password: must be at most 64 characters"),
         (ABSENT, Secret(True, "hunter22"), "a.password_hash: is no Argon2id hash"),
+        (ABSENT, Secret(True, "$argon2id$hunter22"), "a.password_hash: is no Argon2id hash"),
         (ABSENT, Secret(True, "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"), None),
         (Secret(True, "hunter22"), ABSENT, None),
         (Secret(True, ""), ABSENT, None),

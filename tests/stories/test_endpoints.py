@@ -141,7 +141,7 @@ async def test_a_private_address_is_not_called(tmp_path: Path) -> None:
             live = (
                 ACCOUNT
                 + routed(NUMBER, "elsewhere", "customer")
-                + endpoint("elsewhere", f"http://127.0.0.2:{port}", "retry_schedule = [0]")
+                + endpoint("elsewhere", f"http://127.2:{port}", "retry_schedule = [0]")
                 + endpoint("customer", customer.url)
             )
             async with open_gateway(tmp_path, live) as gateway:
