@@ -96,8 +96,8 @@ PURE_MODULES = (
     "smsc.simulator.segments", "bridge.model", "bridge.errors", "bridge.config", "bridge.ids",
     "bridge.intake.routing", "bridge.intake.records", "bridge.delivery.payload",
     "bridge.delivery.exchange", "bridge.delivery.signing", "bridge.delivery.classify",
-    "bridge.delivery.retry", "bridge.delivery.breaker", "bridge.delivery.lanes", "bridge.store.contract",
-    "bridge.store.rows", "bridge.store.sets",
+    "bridge.delivery.retry", "bridge.delivery.breaker", "bridge.delivery.lanes",
+    "bridge.store.contract", "bridge.store.rows", "bridge.store.sets",
 )  # fmt: skip
 CONTRACTS = {"smsc.inbox", "bridge.store.contract", "bridge.delivery.exchange"}
 """Contracts declare ``async`` methods without having any of their own."""
