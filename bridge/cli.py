@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -72,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status, having said what went wrong."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # What the terminal's encoding lacks is no reason to show nothing at all.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         ended = smsbridge.main(arguments, prog_name="smsbridge", standalone_mode=False)
         sys.stdout.flush()
@@ -82,16 +86,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except ConfigError as error:
-        return _say(str(error), 2)
     except BridgeError as error:
-        return _say(f"{error}", 1)
+        return _say(str(error), 2 if isinstance(error, ConfigError) else 1)
     except BrokenPipeError:
         # Who reads us has seen enough (`| head`). What Python would still flush goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130
+    except UnicodeEncodeError:
+        # Only of what came by the command line: octets there that are no text (PEP 383).
+        return _say("what was given is no text in this system's encoding", 2)
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         return _say(f"{what}{error.strerror or error}", 1)

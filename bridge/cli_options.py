@@ -6,6 +6,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -147,7 +148,7 @@ def open_store(ctx: click.Context) -> "Store":
     from bridge.store.sqlite.engine import SqliteStore
 
     path = store_path(ctx)
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         raise StoreUnusable(
             f"there is no store at {path}. `smsbridge serve` makes one; "
             "--config or --store names another."
@@ -194,9 +195,11 @@ def show_list(
 
 
 def show_json(value: Any) -> None:
-    """Print a value as one line of JSON."""
+    """Print a value as one line of JSON, which is UTF-8 whatever the terminal's encoding."""
     import msgspec
 
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(encoding="utf-8")
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 

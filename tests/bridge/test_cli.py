@@ -1,11 +1,15 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import smsc
 from bridge import cli
 from bridge.errors import ConfigError, NotFound, Problem, StoreUnusable
+from bridge.store.contract import ProcessStatus
+from bridge.store.sqlite.engine import SqliteStore
+from smsc.status import LinkStatus
 
 SMSBRIDGE = (sys.executable, "-m", "bridge.cli")
 
@@ -72,6 +76,32 @@ def test_how_a_command_ends(
     monkeypatch.setattr(cli.smsbridge, "main", fail)
     assert cli.run([]) == status
     assert said in capsys.readouterr().err
+
+
+def test_octets_that_are_no_text_are_wrong_usage(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    SqliteStore(tmp_path / "sms.db", clock=lambda: 0).close()
+    for words in (["messages", "--from", "\udcff"], ["messages", "show", "\udcff"]):
+        assert cli.run([*words, "--store", str(tmp_path / "sms.db")]) == 2
+        assert capsys.readouterr().err.startswith("smsbridge: what was given is no text")
+
+
+def test_what_a_terminal_lacks_is_escaped_and_json_is_utf_8(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "sms.db", clock=lambda: 0)
+    status = ProcessStatus(id="prc_1", node="n", pid=1, pid_started=0, role="carrier", started_at=0)
+    link = LinkStatus(
+        link="lnk_1", account="snow-\u2603", peer="", state="bound", opened_at=0, alive_at=0
+    )
+    store.beat(status, [link], 0)
+    store.close()
+    for words, shown in (([], b"snow-\\u2603"), (["--json"], "snow-\u2603".encode())):
+        done = subprocess.run(
+            [*SMSBRIDGE, "links", "--store", str(tmp_path / "sms.db"), *words],
+            capture_output=True, timeout=60, check=False, env={"PYTHONIOENCODING": "ascii"},
+        )  # fmt: skip
+        assert done.returncode == 0
+        assert shown in done.stdout
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

@@ -269,6 +269,15 @@ def test_a_store_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture
     assert not (tmp_path / "no.db").exists()
 
 
+def test_an_empty_file_is_no_store_and_stays_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.db").touch()
+    assert cli.run(["links", "--store", str(tmp_path / "empty.db")]) == 1
+    assert "there is no store at" in capsys.readouterr().err
+    assert [file.stat().st_size for file in tmp_path.iterdir()] == [0]
+
+
 def test_a_store_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.db").write_bytes(b"not a database at all" * 1_000)
     assert cli.run(["messages", "--store", str(tmp_path / "bad.db")]) == 1
