@@ -112,7 +112,11 @@ def differences(running: msgspec.Struct, wanted: msgspec.Struct, path: str = "")
 )  # fmt: skip
 @click.option("--child", type=int, hidden=True, help="The socket of the supervisor.")
 def serve(*, config: str | None, role: Role | None, child: int | None) -> int:
-    """Run the gateway until SIGTERM or SIGINT; SIGHUP applies a changed configuration."""
+    """Run the gateway until SIGTERM or SIGINT; SIGHUP applies a changed configuration.
+
+    Exit status 0 if it ended in good order, 1 if something was cut short or could not begin, 2
+    for a wrong configuration.
+    """
     if child is not None:
         return _be_child(child)
     path = require_config(config)
@@ -133,13 +137,13 @@ def serve(*, config: str | None, role: Role | None, child: int | None) -> int:
     if role is None:
         return _be_supervisor(local, file, lambda: file.apply(live))
     file.apply(live)
-    trio.run(
+    in_order = trio.run(
         partial(
             app.run_role, role, local,
             process_id=app.new_ids().new("prc"), on_hangup=file.reload,
         )
     )  # fmt: skip
-    return 0
+    return 0 if in_order else 1
 
 
 def _set_up_logging(config: Config, role: str) -> None:
@@ -159,14 +163,14 @@ def _be_child(fd: int) -> int:
     errand = msgspec.json.decode(data, type=Errand)
     _set_up_logging(errand.config, errand.role)
     supervise.follow_parent(parent, errand.config.shutdown_timeout)
-    trio.run(
+    in_order = trio.run(
         partial(
             app.run_role, errand.role, errand.config,
             process_id=errand.process, number=errand.number,
             on_ready=partial(supervise.say_ready, parent),
         )
     )  # fmt: skip
-    return 0
+    return 0 if in_order else 1
 
 
 def _be_supervisor(local: Config, file: ManagedFile, apply: Callable[[], None]) -> int:

@@ -149,6 +149,8 @@ class Process:
         self.up = False
         """Whether the parts have begun to work."""
         self.draining = False
+        self.in_order = False
+        """Whether it ended as it should: nothing cut short, and the store knows."""
         self._beaten_at = -math.inf
         self._store_answers = True
         self._started_at = self.clock()
@@ -213,7 +215,8 @@ async def run(
     """Run the parts until SIGTERM or SIGINT.
 
     ``page`` gives the metrics; ``on_ready`` is called once, and ``on_hangup``, in a thread, on
-    SIGHUP. Raises BridgeError, in groups of nurseries, where it can't begin.
+    SIGHUP. Raises BridgeError, in groups of nurseries, where it can't begin. Whether it ended well
+    is in :attr:`Process.in_order`.
     """
     status_socket = _listen_status(process)
     async with trio.open_nursery() as nursery:
@@ -298,6 +301,7 @@ async def _end(process: Process, parts: Sequence[Part]) -> None:
         return
     try:
         await process.threads.write(process.store.leave, process.id)
+        process.in_order = True
     except StoreError as error:
         # Not having said farewell, it is buried by others in a while; that costs nothing else.
         _log.warning("store.unavailable", error=str(error))

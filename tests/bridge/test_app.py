@@ -26,7 +26,7 @@ from tests.fix_gateway import (
 )
 
 BOUND = 60
-NOWHERE = "http://127.0.0.1:9/sms"
+NOWHERE = "http://127.0.0.1:1025/sms"
 
 
 def bound(gateway: Gateway) -> Carrier:

@@ -18,7 +18,7 @@ from bridge.store.sqlite.engine import SqliteStore
 from tests.fix_gateway import ROOT, SMSBRIDGE, Gateway, GatewayFactory, free_port, to_one
 
 BOUND = 60
-NOWHERE = "http://127.0.0.1:9/sms"
+NOWHERE = "http://127.0.0.1:1025/sms"
 
 
 async def run_alone(gateway: Gateway, role: str) -> trio.Process:
@@ -91,6 +91,20 @@ async def test_what_cannot_end_is_ended_by_the_guard(gateway_in: GatewayFactory)
             assert await gateway.stop() == 1
             assert trio.current_time() - began < 4  # the store would wait for 5
             other.close()
+
+
+@pytest.mark.parametrize("role", ["delivery", "carrier"])
+async def test_an_end_the_store_did_not_hear_of_is_told_by_the_status(
+    gateway_in: GatewayFactory, role: str
+) -> None:
+    with trio.fail_after(BOUND):
+        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
+            gateway.process = await run_alone(gateway, role)
+            await gateway.until(lambda: "process.ready" in gateway.log())
+            aside = gateway.store.rename(gateway.store.with_name("aside.db"))
+            assert await gateway.stop() == 1
+            assert "Traceback" not in gateway.log()
+            aside.rename(gateway.store)
 
 
 @pytest.mark.parametrize(
