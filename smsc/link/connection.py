@@ -88,6 +88,7 @@ class Connection:
         self._ready = trio.Event()  # something to write, or the end
         self._drained = trio.Event()  # reading may go on
         self._alarm = trio.CancelScope()
+        self._ticked = False  # since the latest chunk
         self._opened_at = self._alive_at = clock()
         self._bound_at: Millis | None = None
         self._octets_in = 0
@@ -252,11 +253,11 @@ class Connection:
 
     async def _keep_time(self) -> None:
         while True:
-            deadline = self._session.next_deadline()
-            with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as alarm:
-                self._alarm = alarm
+            with trio.CancelScope() as self._alarm:
+                self._set_alarm()
                 await trio.sleep_forever()
             self._session.tick(trio.current_time())
+            self._ticked = True
             self._moved()
 
     # Steps.
@@ -304,6 +305,9 @@ class Connection:
                 prefix=self._framer.pending_prefix().hex(),
             )
             session.framing_lost(lost, now)
+        if self._ticked and frames:  # what was asked may be answered, and the next question nearer
+            self._ticked = False
+            self._set_alarm()
         self._moved()
 
     def _interpret(
@@ -335,8 +339,11 @@ class Connection:
             self._ready.set()
         if session.phase is not self._phase:
             self._phase = session.phase
-            deadline = session.next_deadline()
-            self._alarm.deadline = math.inf if deadline is None else deadline
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        deadline = self._session.next_deadline()
+        self._alarm.deadline = math.inf if deadline is None else deadline
 
     def _report(self) -> None:
         """Tell everybody concerned that the link has ended."""

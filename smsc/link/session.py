@@ -33,9 +33,9 @@ Parting
     Whoever wishes to part, arrivals whose verdicts are still out are answered first; meanwhile
     new ones are refused (with a temporary error when the wish was ours: the peer did no wrong).
     That wait is bounded by the response timer. Then the farewell: our ``unbind``, the
-    ``unbind_resp`` the peer waits for, or just the end. A verdict that comes too late is not sent,
-    and its place stays among :meth:`Session.unanswered`. Only when an unbind was answered and no
-    place is unanswered may the link's end be called clean (:attr:`Session.parted`).
+    ``unbind_resp`` the peer waits for, or just the end. A verdict that comes after the end is not
+    sent, and its place stays among :meth:`Session.unanswered`. Only when an unbind was answered
+    and no place is unanswered may the link's end be called clean (:attr:`Session.parted`).
 
     Octets that were pulled but not confirmed by :meth:`Session.sent` count as never written: a
     peer whose connection broke in the middle of a write must be expected to send again. So must

@@ -12,7 +12,7 @@ from structlog.typing import EventDict
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from smsc import crashpoint
-from smsc.config import Account, Listener
+from smsc.config import Account, Listener, Timers
 from smsc.link import connection as module
 from smsc.link.connection import Connection
 from smsc.message import Arrival, Message, Unreadable, Verdict, VerdictKind
@@ -305,6 +305,20 @@ async def test_half_a_pdu_then_silence_is_asked_about_and_cut(
         await it.ended.wait()
         assert it.gate.closes[0].reason == "enquire-link-timeout"
         assert it.inbox.losses[0].unanswered == ()
+
+
+async def test_a_peer_that_may_take_its_time_is_asked_again_in_time(
+    autojump_clock: MockClock,
+) -> None:
+    timers = Timers(enquire_link=5, response=60, inactivity=0)
+    async with line(Listener(timers=timers)) as it:
+        await it.peer.bind()
+        for asked in (5, 10, 15):
+            question = await it.peer.told()
+            assert question is not None
+            assert question[0] == "enquire_link"
+            assert trio.current_time() == pytest.approx(asked)
+            await it.peer.send(Pdu(CommandId.enquire_link_resp, 0, question[2], EnquireLinkResp()))
 
 
 async def test_a_peer_that_answers_enquire_link_stays_until_inactivity(
