@@ -6,6 +6,7 @@ with its canonical bytes and deliveries. So the store only has to write, in one 
 
 import hashlib
 from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from msgspec.json import Encoder
 
@@ -28,6 +29,31 @@ _encode = Encoder().encode
 
 _UNROUTED = (Leg(None, None, ()),)
 """An unrouted message has one event as well, which nobody is sent."""
+
+
+T = TypeVar("T", Message, Receipt)
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Render(Protocol[T_contra]):
+    """Makes an event's canonical bytes: see :mod:`bridge.delivery.payload`."""
+
+    def __call__(
+        self,
+        arrival: T_contra,
+        /,
+        *,
+        event_id: str,
+        message_id: str,
+        tenant: str,
+        number: str | None,
+        route_id: str | None,
+        routing_tag: str | None,
+        created_at: Millis,
+        duplicate_of: str | None,
+    ) -> bytes:
+        """Return UTF-8 JSON."""
+        ...
 
 
 def record(
@@ -78,7 +104,17 @@ def message_record(
             total=message.total,
             complete=not content.missing,
             raw=_encode(message),
-            events=_message_events(message, match, ids, now, message_id, duplicate_of),
+            events=_events(
+                message,
+                message_event,
+                "message.received",
+                match.message,
+                match,
+                ids,
+                now,
+                message_id,
+                duplicate_of,
+            ),
             duplicate_of=duplicate_of,
         )
     assert type(message) is Receipt
@@ -93,13 +129,26 @@ def message_record(
         destination=message.destination.value,
         encoding=content.encoding,
         raw=_encode(message),
-        events=_receipt_events(message, match, ids, now, message_id, duplicate_of),
+        events=_events(
+            message,
+            receipt_event,
+            "receipt.received",
+            match.receipt,
+            match,
+            ids,
+            now,
+            message_id,
+            duplicate_of,
+        ),
         duplicate_of=duplicate_of,
     )
 
 
-def _message_events(
-    message: Message,
+def _events(
+    arrival: T,
+    render: Render[T],
+    type_: str,
+    legs: tuple[Leg, ...],
     match: Match,
     ids: Ids,
     now: Millis,
@@ -107,10 +156,10 @@ def _message_events(
     duplicate_of: str | None,
 ) -> tuple[EventRecord, ...]:
     events: list[EventRecord] = []
-    for leg in match.message or _UNROUTED:
+    for leg in legs or _UNROUTED:
         event_id = ids.new("evt")
-        body = message_event(
-            message,
+        body = render(
+            arrival,
             event_id=event_id,
             message_id=message_id,
             tenant=match.tenant,
@@ -121,38 +170,7 @@ def _message_events(
             duplicate_of=duplicate_of,
         )
         deliveries = leg.deliveries(event_id)
-        events.append(
-            EventRecord(event_id, "message.received", match.tenant, body, now, deliveries)
-        )
-    return tuple(events)
-
-
-def _receipt_events(
-    receipt: Receipt,
-    match: Match,
-    ids: Ids,
-    now: Millis,
-    message_id: str,
-    duplicate_of: str | None,
-) -> tuple[EventRecord, ...]:
-    events: list[EventRecord] = []
-    for leg in match.receipt or _UNROUTED:
-        event_id = ids.new("evt")
-        body = receipt_event(
-            receipt,
-            event_id=event_id,
-            message_id=message_id,
-            tenant=match.tenant,
-            number=match.number,
-            route_id=leg.route_id,
-            routing_tag=leg.routing_tag,
-            created_at=now,
-            duplicate_of=duplicate_of,
-        )
-        deliveries = leg.deliveries(event_id)
-        events.append(
-            EventRecord(event_id, "receipt.received", match.tenant, body, now, deliveries)
-        )
+        events.append(EventRecord(event_id, type_, match.tenant, body, now, deliveries))
     return tuple(events)
 
 
