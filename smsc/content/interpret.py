@@ -250,6 +250,10 @@ def _receipt(
             text, _ = charset.decode("gsm7", octets.rstrip(b"\0"))
         text = text.rstrip(charset.REPLACEMENT)
     fields = receipt.read(text, tlvs, account.time_zone)
+    if part.charset == "gsm7" and (plain := octets.decode("latin-1").rstrip("\0")) != text:
+        # Only the quoted text is in the alphabet: an SMSC writes its own words, and ids with "_"
+        # in them, as ASCII.
+        fields = replace(receipt.read(plain, tlvs, account.time_zone), text=fields.text)
     if fields.network_error is not None:
         metadata["network_error_type"], metadata["network_error_code"] = fields.network_error
     return Receipt(

@@ -312,6 +312,13 @@ def test_a_final_nul_is_in_no_field_of_a_receipt() -> None:
     assert receipt(arrive(deliver(wide, esm_class=4, data_coding=8))).error == "000"
 
 
+def test_ids_of_a_receipt_are_ascii_and_what_it_quotes_is_in_the_alphabet() -> None:
+    arrival = arrive(deliver(b"id:a_b@c stat:DELIVRD err:[1] text:\0 \x11 \x1be", esm_class=4))
+
+    assert isinstance(arrival, Receipt)
+    assert (arrival.id, arrival.error, arrival.text) == ("a_b@c", "[1]", "@ _ €")
+
+
 def test_a_receipt_of_ascii_under_ucs2() -> None:
     arrival = receipt(arrive(deliver(b"id:1 stat:DELIVRD", esm_class=4, data_coding=8)))
 
