@@ -11,7 +11,7 @@ import apsw
 import psutil
 import trio
 
-from bridge.cli_options import now
+from bridge.cli.options import now
 from bridge.store.sqlite.engine import SqliteStore
 from smsc.simulator.carrier import Carrier
 from tests.fix_gateway import (

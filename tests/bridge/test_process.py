@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trio
 
-from bridge.cli_options import now
+from bridge.cli.options import now
 from bridge.errors import BridgeError
 from bridge.process import explained, node_name
 from bridge.store.sqlite.engine import SqliteStore

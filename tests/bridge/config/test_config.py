@@ -10,7 +10,7 @@ from bridge.config import Config, LiveFile, load
 from bridge.errors import ConfigError
 from smsc.config import Listener, Timers
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 SECRET = "whsec_" + "QUJD" * 8
 
 WHOLE = f"""

@@ -18,17 +18,17 @@ import smsc
 from bridge.errors import BridgeError, ConfigError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "serve": ("bridge.cli_serve:serve", "Run the gateway."),
-    "check": ("bridge.cli_check:check",
+    "serve": ("bridge.cli.serve:serve", "Run the gateway."),
+    "check": ("bridge.cli.check:check",
               "Say what a configuration would do, or what is wrong with it."),
-    "keys": ("bridge.cli_keys:keys", "Hash a bind password; make an endpoint's secret."),
-    "links": ("bridge.cli_read:links", "Show carriers' links and their state."),
-    "messages": ("bridge.cli_read:messages", "List messages; show one with all attempts."),
-    "unrouted": ("bridge.cli_read:unrouted", "List messages no route wanted."),
-    "dead-letters": ("bridge.cli_read:dead_letters", "List deliveries given up on; retry them."),
-    "decode": ("bridge.cli_decode:decode", "Explain PDUs: hex or a dump, every field in words."),
-    "simulate": ("bridge.cli_simulate:simulate", "Play the carrier's or the customer's side."),
-    "demo": ("bridge.cli_simulate:demo", "See it work: one command, no configuration."),
+    "keys": ("bridge.cli.keys:keys", "Hash a bind password; make an endpoint's secret."),
+    "links": ("bridge.cli.read:links", "Show carriers' links and their state."),
+    "messages": ("bridge.cli.read:messages", "List messages; show one with all attempts."),
+    "unrouted": ("bridge.cli.read:unrouted", "List messages no route wanted."),
+    "dead-letters": ("bridge.cli.read:dead_letters", "List deliveries given up on; retry them."),
+    "decode": ("bridge.cli.decode:decode", "Explain PDUs: hex or a dump, every field in words."),
+    "simulate": ("bridge.cli.simulate:simulate", "Play the carrier's or the customer's side."),
+    "demo": ("bridge.cli.simulate:demo", "See it work: one command, no configuration."),
 }  # fmt: skip
 """Name → where it is, and what ``--help`` says of it without importing it."""
 
@@ -106,7 +106,3 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _say(sentence: str, status: int) -> int:
     click.echo(f"smsbridge: {sentence}", err=True)
     return status
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bridge.cli_options import cell, show_list, show_table, when
+from bridge.cli.options import cell, show_list, show_table, when
 
 
 def test_times_for_programs_and_people() -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bridge.cli_options import config_option, load_config, require_config, show_json
+from bridge.cli.options import config_option, load_config, require_config, show_json
 
 if TYPE_CHECKING:
     from bridge.config import Config, LiveFile
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def check(*, config: str | None, full: bool, as_json: bool) -> None:
     """Say what a configuration file would do, or everything that is wrong with it (exit 2)."""
     if full:
-        from bridge.config_print import full_toml
+        from bridge.config.print import full_toml
 
         click.echo(full_toml(), nl=False)
         return

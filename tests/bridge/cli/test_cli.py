@@ -32,7 +32,7 @@ def test_help_imports_no_command() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
-    for heavy in ("trio", "rich", "apsw", "structlog", "bridge.cli_serve"):
+    for heavy in ("trio", "rich", "apsw", "structlog", "bridge.cli.serve"):
         assert f"'{heavy}'" not in done.stdout
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from bridge.cli_options import json_option
+from bridge.cli.options import json_option
 
 if TYPE_CHECKING:
     from smsc.inspect import Explanation

@@ -11,8 +11,8 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from bridge.cli_options import load_config, now
-from bridge.cli_serve import ManagedFile, bury, differences
+from bridge.cli.options import load_config, now
+from bridge.cli.serve import ManagedFile, bury, differences
 from bridge.config import Config, Store
 from bridge.doorbell import LIVE, Doorbell, directory_for
 from bridge.store.contract import ProcessStatus
@@ -133,7 +133,7 @@ def test_a_fault_of_ours_does_not_end_what_runs(
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("bridge.cli_serve.apply_file", fail)
+    monkeypatch.setattr("bridge.cli.serve.apply_file", fail)
     managed.file.reload()
     assert managed.log()[-1]["event"] == "config.not_applied"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bridge.cli_simulate import PASSWORD_VARIABLE, simulate
+from bridge.cli.simulate import PASSWORD_VARIABLE, simulate
 
 HEADER = struct.Struct(">IIII")
 BIND_TRANSCEIVER, DELIVER_SM, UNBIND = 0x09, 0x05, 0x06

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from bridge.config import Config, load
-from bridge.config_print import full_toml
+from bridge.config.print import full_toml
 
-FULL = Path(__file__).parents[2] / "conf" / "full.toml"
+FULL = Path(__file__).parents[3] / "conf" / "full.toml"
 
 
 def test_the_file_we_ship_is_the_one_we_print() -> None:
     assert FULL.read_text(encoding="utf-8") == full_toml(), (
-        "after changing an option: python -c 'from bridge.config_print import full_toml;"
+        "after changing an option: python -c 'from bridge.config.print import full_toml;"
         ' print(full_toml(), end="")\' > conf/full.toml'
     )
 

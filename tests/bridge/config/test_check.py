@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 from msgspec.structs import replace
 
-from bridge.config_check import (
+from bridge.config.check import (
     CHARSETS,
     Declared,
     check_listeners,
@@ -16,7 +16,7 @@ from bridge.config_check import (
     check_ranges,
     check_secrets,
 )
-from bridge.config_read import Problems, Secret
+from bridge.config.read import Problems, Secret
 from bridge.model import Endpoint, Number, Route, Tenant
 from smsc.config import Account, Listener, Timers
 from smsc.text import charset

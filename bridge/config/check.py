@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 from msgspec import Struct
 
-from bridge.config_read import Problems, Secret, at, did_you_mean
+from bridge.config.read import Problems, Secret, at, did_you_mean
 from bridge.delivery.egress import Network, foreseeable
 from bridge.delivery.exchange import aim
 from bridge.delivery.signing import MAX_HEADERS, MAX_SECRETS, header_problem, parse_secret

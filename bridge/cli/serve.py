@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 import smsc
 from bridge import app, supervise, telemetry
-from bridge.cli_options import config_option, load_config, require_config
+from bridge.cli.options import config_option, load_config, require_config
 from bridge.config import Config, LiveFile
 from bridge.doorbell import LIVE, Doorbell, directory_for
 from bridge.errors import ConfigError, StoreError

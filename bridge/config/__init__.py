@@ -5,7 +5,7 @@ node. The *live* half (:class:`LiveFile`) declares accounts, tenants, numbers, r
 endpoints; it is applied to the store, which owns them: see :mod:`bridge.live`.
 
 Each option is documented under itself; ``conf/full.toml`` is made from these docstrings by
-:mod:`bridge.config_print`. Octets and counts are plain integers, durations are seconds.
+:mod:`bridge.config.print`. Octets and counts are plain integers, durations are seconds.
 """
 
 import re
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bridge.config_check import (
+from bridge.config.check import (
     Declared,
     check_listeners,
     check_live,
@@ -26,7 +26,7 @@ from bridge.config_check import (
     check_ranges,
     check_secrets,
 )
-from bridge.config_read import Problems, ReadFile, Secrets, at, read_table, tables_of
+from bridge.config.read import Problems, ReadFile, Secrets, at, read_table, tables_of
 from bridge.delivery.egress import Network
 from bridge.errors import ConfigError, Problem
 from bridge.model import Endpoint, Number, Route, Tenant

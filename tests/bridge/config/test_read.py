@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from msgspec import Struct
 
-from bridge.config_read import Problems, Secret, Secrets, did_you_mean, read_table, tables_of
+from bridge.config.read import Problems, Secret, Secrets, did_you_mean, read_table, tables_of
 
 
 class Inner(Struct, frozen=True):

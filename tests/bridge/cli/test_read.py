@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bridge import cli
-from bridge.cli_options import now
+from bridge.cli.options import now
 from bridge.doorbell import DUE, Doorbell, directory_for
 from bridge.model import Attempt, Endpoint
 from bridge.store.contract import (
@@ -128,7 +128,7 @@ def test_filters(filled: Filled, run: Any) -> None:
 
 
 def test_more_than_a_page(filled: Filled, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.cli_read.PAGE", 2)
+    monkeypatch.setattr("bridge.cli.read.PAGE", 2)
     for text in "abcde":
         filled.message(text)
     assert len(run("messages", "--json")) == 5
@@ -187,7 +187,7 @@ def test_sending_all_again_ends_though_they_die_again_at_once(
     for text in "abc":
         filled.message(text, "customer")
     filled.kill()
-    monkeypatch.setattr("bridge.cli_read.PAGE", 2)
+    monkeypatch.setattr("bridge.cli.read.PAGE", 2)
     retry = SqliteStore.retry
 
     def refused(store: SqliteStore, *given: Any, **named: Any) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from bridge.cli_options import (
+from bridge.cli.options import (
     cell,
     json_option,
     limit_option,

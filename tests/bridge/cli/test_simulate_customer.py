@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 from standardwebhooks import Webhook
 
-from bridge.cli_simulate_customer import SECRET_VARIABLE, address
-from bridge.cli_simulate_customer import customer as command
+from bridge.cli.simulate_customer import SECRET_VARIABLE, address
+from bridge.cli.simulate_customer import customer as command
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_c2Vjb25kLXNlY3JldC1zZWNvbmQtc2VjcmV0"
@@ -34,7 +34,7 @@ BODY = json.dumps({
 })  # fmt: skip
 PROGRAM = """
 import sys
-from bridge.cli_simulate_customer import customer
+from bridge.cli.simulate_customer import customer
 sys.exit(customer.main(standalone_mode=False))
 """
 

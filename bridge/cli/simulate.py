@@ -22,7 +22,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bridge.cli_simulate_customer import address, customer
+from bridge.cli.simulate_customer import address, customer
 from smsc.simulator.carrier import BindRefused, Carrier, MessageCommand, message
 from smsc.simulator.segments import Concatenation, Encoding, segments
 
