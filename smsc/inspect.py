@@ -18,7 +18,7 @@ from smsc.text import charset, udh
 from smsc.wire.errors import WireError
 from smsc.wire.framing import Framer
 from smsc.wire.pdu import HEADER_SIZE, Pdu, Undecodable, decode, named
-from smsc.wire.spec import ARRIVALS, BODIES, COMMAND_NAMES, Status
+from smsc.wire.spec import ARRIVALS, BODIES, COMMAND_NAMES, RESPONSE_BIT, Status
 
 __all__ = ["BadLine", "Explanation", "explain", "parse_input", "to_json", "to_text"]
 
@@ -170,7 +170,8 @@ def _leftover(explanation: Explanation) -> dict[str, str]:
             return {"body_hex": undecodable.undecoded.hex()}
         behind = len(undecodable.frame) > HEADER_SIZE
         return {"undecoded_hex": undecodable.undecoded.hex()} if behind else {}
-    rest = explanation.octets[HEADER_SIZE:]
+    rest = explanation.octets
+    rest = rest[min(HEADER_SIZE, len(rest) & ~3) :]  # behind the whole numbers of the header
     return {"undecoded_hex": rest.hex()} if rest else {}
 
 
@@ -266,10 +267,13 @@ def to_text(explanation: Explanation) -> list[str]:
     lines += _summary(explanation)
     error = explanation.error
     if error is not None:
+        told = f" ({meanings.of_status(error.status)})"
+        consequence = f"{_CONSEQUENCES[error.consequence]}{told * (error.consequence in _TOLD)}"
+        if error.consequence == "answer" and command_id is not None and command_id & RESPONSE_BIT:
+            consequence = "pass over it: responses are not answered"
         lines += [
             f"  ERROR at octet {error.offset}: {error.detail}",
-            f"    a link would {_CONSEQUENCES[error.consequence]}"
-            + f" ({meanings.of_status(error.status)})" * (error.consequence != "incomplete"),
+            f"    a link would {consequence}",
         ]
     return lines
 
@@ -279,6 +283,7 @@ _CONSEQUENCES = {
     "answer": "answer this PDU with an error and go on",
     "incomplete": "wait for the rest",
 }
+_TOLD = frozenset({"close", "answer"})
 
 
 def _summary(explanation: Explanation) -> list[str]:

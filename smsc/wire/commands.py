@@ -73,13 +73,13 @@ UNANSWERED = frozenset({CommandId.outbind, CommandId.alert_notification})
 def answer_id(command_id: int) -> int | None:
     """Return the command_id a PDU is answered with, or None where it has no answer.
 
-    ``generic_nack`` for an unknown command (§4.3.1), even one with the response bit: as
-    ``generic_nack`` itself is never answered, two peers can't nack each other for ever.
+    ``generic_nack`` for an unknown request (§4.3.1). A response has none, known or not: two
+    peers could go on for ever.
     """
-    if command_id not in COMMAND_NAMES:
-        return int(CommandId.generic_nack)
     if command_id & RESPONSE_BIT or command_id in UNANSWERED:
         return None
+    if command_id not in COMMAND_NAMES:
+        return int(CommandId.generic_nack)
     return command_id | RESPONSE_BIT
 
 
@@ -136,11 +136,11 @@ REFUSED_WHEN_BOUND: dict[int, Status] = {
 def refusal(state: LinkState, command_id: int) -> Status | None:
     """Return the status a command is refused with in a state, or None where it is welcome.
 
-    A response is welcome in every state. An unknown command is ``ESME_RINVCMDID`` in every
+    A response is welcome in every state. An unknown request is ``ESME_RINVCMDID`` in every
     state. Whether an answer exists at all is for :func:`answer_id` to say.
     """
     if command_id & RESPONSE_BIT:
-        return None if command_id in COMMAND_NAMES else Status.ESME_RINVCMDID
+        return None
     if command_id in PEER_MAY_SEND[state]:
         return None
     if command_id not in COMMAND_NAMES:

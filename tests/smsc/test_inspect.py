@@ -203,6 +203,19 @@ def test_half_a_pdu() -> None:
     assert "kind" not in read
 
 
+def test_half_a_header() -> None:
+    (read,) = decoded(bytes.fromhex("0000003b000000050000"))
+
+    assert (read["command_length"], read["command"], read["command_status"]) == (
+        59,
+        "deliver_sm",
+        None,
+    )
+    assert read["undecoded_hex"] == "0000"
+    assert decoded(b"\1\2\3")[0]["undecoded_hex"] == "010203"
+    assert to_text(explain(b"\1\2\3")[0])[1] == "      0  undecoded                [01 02 03]"
+
+
 def test_no_octets_are_half_a_pdu() -> None:
     (read,) = decoded(b"")
 
@@ -261,6 +274,13 @@ def test_an_error_in_words() -> None:
     assert "unknown command 00000110" in text
     assert "ERROR at octet 4" in text
     assert "ESME_RINVCMDID" in text
+
+
+def test_an_unknown_response_is_not_said_to_be_answered() -> None:
+    text = "\n".join(to_text(explain(bytes.fromhex("0000001080000110000000000a342ee7"))[0]))
+
+    assert "responses are not answered" in text
+    assert "ESME_RINVCMDID" not in text
 
 
 def test_lines_of_input() -> None:
