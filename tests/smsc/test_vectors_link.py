@@ -1,7 +1,10 @@
 """Every vector, well-formed or not, sent by a bound carrier: what does the link make of it?
 
 Each framed request gets exactly one answer, with its own number; a link ends only where framing
-is lost or the peer unbinds; and nothing raises.
+is lost or the peer unbinds; and nothing raises (R3).
+
+R1 to R25, here and in the docstrings of other tests, are what a gateway must do to survive what
+real carriers send: the requirements that peers' issue trackers taught us.
 """
 
 import json

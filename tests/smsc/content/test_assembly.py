@@ -40,6 +40,7 @@ def test_what_makes_a_set() -> None:
 
 
 def test_what_makes_another_set() -> None:
+    """R18: sender, recipient, reference, width and total tell sets apart."""
     one = fragment(1, b"a")
     others = [
         replace(one, origin=Origin("acme-1", "other", "lnk_1", 1, 0, b"")),
@@ -74,6 +75,7 @@ def test_a_set_expires_after_its_first_part() -> None:
 
 
 def test_parts_in_any_order() -> None:
+    """R15: any order will do."""
     parts = fragments(b"One, ", b"two, ", b"three")
 
     for order in permutations(parts):
@@ -86,10 +88,12 @@ def test_parts_in_any_order() -> None:
 
 
 def test_an_escape_cut_in_two() -> None:
+    """R14: septets are joined first and decoded once."""
     assert join(fragments(b"a\x1b", b"eb")).content.text == "a€b"
 
 
 def test_a_surrogate_pair_cut_in_two() -> None:
+    """R12: octets are joined first and decoded once."""
     text = "Hi😀!".encode("utf-16-be")
     content = join(fragments(text[:6], text[6:], charset="ucs2")).content
 
@@ -132,6 +136,7 @@ def test_parts_of_different_tables_are_read_each_by_its_own() -> None:
 
 
 def test_gaps_show_where_they_are() -> None:
+    """R15: what never came shows as a gap."""
     parts = fragments(b"One, ", b"two, ", b"three, ", b"four")
     content = join([parts[3], parts[0]]).content
 

@@ -102,6 +102,7 @@ def test_other_commands_bring_no_message() -> None:
 
 
 def test_the_payload_is_the_content_of_an_empty_message() -> None:
+    """R17: message_payload is the content where short_message is empty."""
     other = (Tag.user_message_reference, b"\0\1")
     arrival = message(arrive(deliver(), other, (Tag.message_payload, b"x" * 300)))
 
@@ -111,6 +112,7 @@ def test_the_payload_is_the_content_of_an_empty_message() -> None:
 
 
 def test_where_both_are_filled_the_short_message_counts() -> None:
+    """R17: both filled is flagged, not refused."""
     payload = (Tag.message_payload, b"cdef")
     arrival = message(arrive(deliver(b"ab"), payload))
 
@@ -129,12 +131,14 @@ def test_a_header_inside_the_payload() -> None:
 
 
 def test_unknown_and_repeated_parameters_are_kept() -> None:
+    """R1: every TLV is kept as it came, in order, known or not."""
     tlvs = ((0x1454, b"\0"), (0x0204, b"\0\1"), (0x0204, b"\0\2"))
 
     assert message(arrive(deliver(b"hi"), *tlvs)).tlvs == tlvs
 
 
 def test_a_header_that_is_none_is_text() -> None:
+    """R16: a bad header costs no text."""
     arrival = message(arrive(deliver(b"hello", esm_class=0x40)))
 
     assert arrival.content.text == "hello"
@@ -171,6 +175,7 @@ def test_segments_by_parameters() -> None:
 
 
 def test_the_header_goes_before_the_parameters() -> None:
+    """R17: sar_* and a header together are not refused."""
     body = deliver(bytes.fromhex("050003070302") + b"x", esm_class=0x40)
 
     assert fragment(arrive(body, *sar(b"\2", b"\1"))).concat == Concat("udh", 8, 7, 3, 2)
@@ -198,6 +203,7 @@ def test_impossible_parameters_make_a_message(tlvs: tuple[tuple[int, bytes], ...
 
 
 def test_a_final_nul_is_cut_only_by_option() -> None:
+    """R9: nothing is cut at a NUL unless an option says so."""
     cutting = Account(name="a", system_id="a", strip_trailing_nul=True)
 
     assert message(arrive(deliver(b"hi\0"))).content.text == "hi@"
@@ -219,6 +225,7 @@ def test_a_nul_that_is_cut_leaves_the_content_to_the_payload() -> None:
 
 
 def test_an_account_may_mean_another_charset() -> None:
+    """R8: data_coding means what the account says."""
     account = Account(name="a", system_id="a", charsets={0: "latin1"})
     arrival = message(arrive(deliver(b"caf\xe9"), account=account))
 
@@ -303,6 +310,7 @@ def test_a_receipt_nobody_can_read_is_a_receipt() -> None:
 
 
 def test_words_that_look_like_a_receipt_are_a_message() -> None:
+    """R21: esm_class decides what is a receipt."""
     message(arrive(deliver(b"id:1 stat:DELIVRD")))
 
 

@@ -28,10 +28,12 @@ from smsc.wire.spec import Tag
     ],
 )
 def test_esm_class_alone_decides(esm_class: int, expected: bool) -> None:
+    """R21: the text never makes a receipt."""
     assert receipt.is_receipt(esm_class) is expected
 
 
 def test_fields_in_any_order_and_case() -> None:
+    """R20: receipts are read in any order and case."""
     fields = receipt.read(
         "STAT:delivrd Err:001 SUBMIT_DATE:1005232039 Id:7f DLVRD:002 sub:003 Text:hi", (), "UTC"
     )
@@ -80,6 +82,7 @@ def test_long_states_are_abbreviated_and_strange_ones_kept() -> None:
 
 
 def test_parameters_go_before_the_text() -> None:
+    """R20: TLVs go first."""
     fields = receipt.read(
         "id:5000 stat:DELIVRD",
         ((Tag.receipted_message_id, b"6000\0\0"), (Tag.message_state, b"\6")),

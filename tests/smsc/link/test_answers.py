@@ -92,6 +92,7 @@ def test_other_verdicts_are_temporary_errors(
 def test_only_peers_of_3_4_or_later_are_told_our_version(
     kind: BindKind, version: int, told: bool
 ) -> None:
+    """R7: older peers are sent no TLVs."""
     pdu = read(answers.bound(kind, version, "smsbridge", 9))
 
     assert pdu.command_id == CommandId[f"bind_{kind}_resp"]

@@ -111,6 +111,7 @@ async def test_what_comes_in_one_chunk_is_handed_over_at_once(autojump_clock: Mo
 
 
 async def test_reading_goes_on_while_the_inbox_is_busy(autojump_clock: MockClock) -> None:
+    """R23: enquire_link is never queued behind work."""
     async with line() as it:
         await it.peer.bind()
         it.inbox.hold = trio.Event()
@@ -203,6 +204,7 @@ async def test_a_message_before_bind_is_refused_and_the_link_stays(
 async def test_garbage_is_answered_logged_and_closed(
     octets: bytes, autojump_clock: MockClock, log: list[EventDict]
 ) -> None:
+    """R4: what is no SMPP is nacked, logged in a line, and closed."""
     async with line() as it:
         await it.peer.send(octets)
 
@@ -293,6 +295,7 @@ async def test_a_gate_that_takes_its_time_is_waited_for_up_to_session_init(
 async def test_half_a_pdu_then_silence_is_asked_about_and_cut(
     autojump_clock: MockClock,
 ) -> None:
+    """R24: a half-open link is found out."""
     async with line() as it:
         await it.peer.bind()
         started = trio.current_time()
@@ -635,6 +638,8 @@ async def test_a_fault_of_the_inbox_is_a_temporary_error(
 async def test_a_fault_of_the_reading_keeps_the_octets(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """R3: a poisonous PDU costs only itself, and is kept."""
+
     def boom(*_args: object, **_more: object) -> Arrival:
         raise RuntimeError("secret text")
 

@@ -7,6 +7,7 @@ from smsc.link.limits import Admission, TokenBucket, pdu_limit
 
 
 def test_rate_zero_limits_nothing() -> None:
+    """R25: 0 is off."""
     bucket = TokenBucket(0, 0, 0.0)
 
     assert all(bucket.take(0.0) for _ in range(10_000))
@@ -19,6 +20,7 @@ def test_burst_zero_is_one_second_worth() -> None:
 
 
 def test_tokens_come_back_at_the_rate_and_no_more_than_the_burst() -> None:
+    """R25: a rate with a burst."""
     bucket = TokenBucket(10, 3, 0.0)
     assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]
 

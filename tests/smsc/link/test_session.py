@@ -213,6 +213,7 @@ def test_each_unreadable_request_in_each_state(phase: Phase, command: int) -> No
 def test_a_response_is_never_answered_and_one_that_matches_nothing_is_only_counted(
     phase: Phase, command: int, status: int
 ) -> None:
+    """R5: responses are read loosely and cost no link."""
     session = in_phase(phase)
 
     session.receive(Pdu(command, status, 0x7000, None), 1.0)
@@ -229,6 +230,7 @@ def test_a_response_is_never_answered_and_one_that_matches_nothing_is_only_count
 @pytest.mark.parametrize("kind", get_args(BindKind))
 @pytest.mark.parametrize("version", [0x00, 0x33, 0x34, 0x50, 0xFF])
 def test_every_kind_and_version_binds(kind: BindKind, version: int) -> None:
+    """R7: any interface version may bind."""
     session = Session(LISTENER, 0.0)
     command = CommandId[f"bind_{kind}"]
     body = BODIES[command](
@@ -337,6 +339,7 @@ def test_arrivals_are_answered_when_their_verdicts_come_in_any_order() -> None:
 
 
 def test_a_number_repeated_in_flight_is_a_new_pdu() -> None:
+    """R6: a sequence_number is echoed, and means nothing."""
     session = bound()
     places = [arrive(session, 0) for _ in range(3)]
 
@@ -355,6 +358,7 @@ def test_answering_twice_is_a_bug() -> None:
 
 
 def test_above_the_window_is_throttled_and_the_link_goes_on() -> None:
+    """R23: above the window is throttled, and read on."""
     session = bound(Account(name="acme", system_id="acme", window=2))
     arrive(session, 1)
     arrive(session, 2)

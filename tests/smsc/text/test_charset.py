@@ -36,6 +36,7 @@ def test_codings(coding: int, name: str, flags: tuple[str, ...]) -> None:
 
 
 def test_every_coding_has_a_charset() -> None:
+    """R11: no data_coding is refused."""
     for coding in range(256):
         name, _ = charset.for_coding(coding, {})
 

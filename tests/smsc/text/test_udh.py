@@ -46,6 +46,7 @@ def test_an_empty_header_is_sound() -> None:
 def test_the_last_possible_segment_number_wins(
     elements: tuple[udh.Element, ...], expected: Concat
 ) -> None:
+    """R16: a header is a list of elements; 8 and 16 bits, reference 0."""
     assert udh.concat(elements) == (expected, ())
 
 

@@ -195,6 +195,7 @@ FLAGGED = {
 
 @pytest.mark.parametrize("name", FLAGGED)
 def test_a_peculiar_vector_is_accepted_with_its_flags(name: str) -> None:
+    """R2: a bad tail does not cost the text."""
     frame = bytes.fromhex(next(v["hex"] for v in MALFORMED if v["id"] == name))
 
     decoded = decode(frame)
