@@ -36,6 +36,7 @@ _ROW = re.compile(r"\s*([0-9a-fA-F]{4,16})(:\s*|\s{2,}|\s(?=[0-9a-fA-F]{2}(?:\s|
 _WORDS = re.compile(r"\s*([0-9a-fA-F]{7})((?:\s+[0-9a-fA-F]{4})+)\s*")
 _END = re.compile(r"\s*([0-9a-fA-F]{4,16}):?\s*")
 _OCTETS = re.compile(r"(?:[ \t-]{0,2}(?:[0-9a-fA-F]{2}))")
+_LITERAL = re.compile(r"""b(['"]).*\1$""")
 _PREFIX = re.compile(r"(?<![0-9a-fA-F])0[xX]|\\x")
 _BETWEEN = re.compile(r"[\s:;,._|<>(){}\[\]\"'-]+")
 
@@ -54,7 +55,7 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, bytes | BadLine]]:
             dump = _Dump()
             if dump.take(number, line):
                 continue
-        text = line.partition("#")[0].strip()
+        text = _without_remark(line)
         octets = _hex(text) if text else b""
         if not block.take(number, octets):
             yield from block.lines
@@ -110,8 +111,13 @@ class _Block:
         return True
 
 
+def _without_remark(line: str) -> str:
+    text = line.strip()
+    return text if _LITERAL.match(text) else text.partition("#")[0].strip()
+
+
 def _hex(text: str) -> bytes | BadLine:
-    if re.match(r"""b(['"]).*\1$""", text):
+    if _LITERAL.match(text):
         try:
             literal = ast.literal_eval(text)
         except (SyntaxError, ValueError):

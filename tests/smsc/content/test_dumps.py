@@ -38,6 +38,11 @@ def test_hex(line: str) -> None:
     assert one(line) == b"\0\0\0\x3b\x80"
 
 
+def test_a_bytes_literal_may_hold_what_begins_a_remark() -> None:
+    assert one("b'\\x00#;'  ") == b"\0#;"
+    assert one("b'\\x00;' # remark") == b"\0;"
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
