@@ -265,6 +265,19 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     last_error: str | None
 
 
+class QuarantineRow(Struct, frozen=True, kw_only=True):
+    """Something in quarantine as lists show it."""
+
+    number: int
+    """Its place in the store: where a page of the list goes on."""
+    id: str
+    account: str
+    received_at: Millis
+    reason: str
+    raw: bytes
+    """A frame that could not be read, or the arrival as JSON."""
+
+
 class DeliveryRow(Struct, frozen=True, kw_only=True):
     """A delivery of one message with its attempts."""
 
@@ -455,6 +468,10 @@ class Store(Protocol):
         self, *, limit: int = 50, before: int | None = None, endpoint: str | None = None
     ) -> list[DeadLetter]:
         """List dead letters, newest first; ``before`` is the id a page ended with."""
+        ...
+
+    def quarantined(self, *, limit: int = 50, before: int | None = None) -> list[QuarantineRow]:
+        """List what is in quarantine, newest first; ``before`` is the number a page ended with."""
         ...
 
     def retry(

@@ -4,7 +4,17 @@ import pytest
 
 from bridge.errors import NotFound
 from bridge.store.contract import MessageRow, Store
-from tests.fix_store import START, all_due, delivered, died, event, key, leased, message
+from tests.fix_store import (
+    START,
+    all_due,
+    delivered,
+    died,
+    event,
+    key,
+    leased,
+    message,
+    quarantined,
+)
 
 
 def ids(rows: list[MessageRow]) -> list[str]:
@@ -156,3 +166,17 @@ def test_deliveries_stand_in_their_order(mixed: Store) -> None:
         ("c", "pending", START),
     ]
     assert mixed.deliveries("msg_4") == []
+
+
+def test_the_quarantine_is_listed_newest_first_and_pages_join(store: Store) -> None:
+    given = [quarantined(str(n), key(n)) for n in (1, 2, 3)]
+    store.record(given)
+
+    page = store.quarantined(limit=2)
+    rest = store.quarantined(limit=2, before=page[-1].number)
+
+    assert [row.id for row in page + rest] == [one.id for one in reversed(given)]
+    last = rest[0]
+    assert (last.account, last.received_at) == (given[0].key.account, given[0].key.received_at)
+    assert (last.reason, last.raw) == (given[0].reason, given[0].raw)
+    assert store.quarantined(before=last.number) == []

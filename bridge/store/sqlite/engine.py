@@ -22,6 +22,7 @@ from bridge.store.contract import (
     MessageRow,
     OpenSet,
     ProcessStatus,
+    QuarantineRow,
     Record,
     Recorded,
     Settlement,
@@ -247,6 +248,10 @@ class SqliteStore:
         return self._read(
             lambda tx: reading.dead_letters(tx, limit=limit, before=before, endpoint=endpoint)
         )
+
+    def quarantined(self, *, limit: int = 50, before: int | None = None) -> list[QuarantineRow]:
+        """List what is in quarantine, newest first."""
+        return self._read(lambda tx: reading.quarantined(tx, limit=limit, before=before))
 
     def retry(
         self, ids: Sequence[int] | None, *, endpoint: str | None, now: Millis, limit: int = 1_000

@@ -19,6 +19,7 @@ from bridge.store.contract import (
     LiveObject,
     MessageRecord,
     ProcessStatus,
+    QuarantineRecord,
     Settlement,
 )
 from bridge.store.sqlite.engine import SqliteStore
@@ -161,6 +162,23 @@ def test_unrouted(filled: Filled, run: Any) -> None:
     assert [row["id"] for row in run("unrouted", "--json")] == [name]
 
 
+def test_the_quarantine(filled: Filled, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("quarantine").err == "Nothing is in quarantine.\n"
+    monkeypatch.setattr("bridge.cli.read.PAGE", 2)
+    for place in (1, 2, 3):
+        arrival = ArrivalKey("one", "lnk_1", place, place.to_bytes(32, "big"), now())
+        filled.store.record(
+            [QuarantineRecord(id=f"qtn_{place}", key=arrival, raw=b"secret", reason="bad length")]
+        )
+    rows = run("quarantine", "--json")
+    assert [row["id"] for row in rows] == ["qtn_3", "qtn_2", "qtn_1"]
+    assert rows[0] | {"account": "one", "reason": "bad length", "octets": 6} == rows[0]
+    assert rows[0]["raw"] is None
+    assert run("quarantine", "--json", "--unmask")[0]["raw"] == b"secret".hex()
+    assert b"secret".hex() not in run("quarantine").out
+    assert "bad length" in run("quarantine").out
+
+
 def test_dead_letters_and_sending_them_again(filled: Filled, run: Any) -> None:
     assert run("dead-letters").err == "No dead letters.\n"
     for text in "abcd":
@@ -261,7 +279,7 @@ def test_links(filled: Filled, run: Any) -> None:
 
 
 def test_a_store_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["messages"], ["unrouted"], ["dead-letters"], ["links"]):
+    for words in (["messages"], ["unrouted"], ["dead-letters"], ["quarantine"], ["links"]):
         assert cli.run([*words, "--store", str(tmp_path / "no.db")]) == 1
         said = capsys.readouterr().err
         assert said.count("\n") == 1
