@@ -250,8 +250,9 @@ class Database:
                 if isinstance(error, UnicodeError | OverflowError):
                     # Lone surrogates, numbers beyond 64 bits: no column holds them.
                     raise BatchRejected(f"{type(error).__name__} in a row") from error
-                if isinstance(error, OSError):
-                    raise StoreUnavailable(f"the store {self.path} fails: {error}") from error
+                if isinstance(error, OSError | MemoryError):
+                    # No row's fault: whoever narrows a failure down to one must not blame it.
+                    raise StoreUnavailable(f"the store {self.path} fails: {error!r}") from error
                 raise
         finally:
             self._writing.release()

@@ -341,6 +341,23 @@ def test_what_the_system_refuses_is_unavailable_and_heals(
     assert len(events(store)) == 2
 
 
+def test_running_out_of_memory_is_no_rows_fault(
+    opened: Callable[..., SqliteStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened()
+
+    def out_of_memory(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bridge.store.sqlite.recording.Arrivals.write", out_of_memory)
+        with pytest.raises(StoreUnavailable):
+            put(store, 1)
+    put(store, 2)
+
+    assert len(events(store)) == 1
+
+
 def test_files_that_cannot_be_had_at_start_are_named(
     opened: Callable[..., SqliteStore], path: Path
 ) -> None:
