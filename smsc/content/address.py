@@ -37,6 +37,7 @@ _PREFIXES = frozenset(
     for prefix in (f"{number:03}" for number in range(1000))
     if prefix in CALLING_CODES or prefix[:2] in CALLING_CODES or prefix[0] in CALLING_CODES
 )
+_TELEPHONE_PLANS = frozenset({0, 1, 8})  # unknown, E.164, national (§5.2.6)
 _SEPARATORS = str.maketrans("", "", " -.()/\t")
 
 NATIONAL_CACHE: Final = 65_536
@@ -81,7 +82,7 @@ def _slowly(value: str, ton: int, npi: int, default_country: str) -> Address:
         default_country
         and len(digits) <= 15
         and ton in (0, TON_NATIONAL, TON_SUBSCRIBER)
-        and npi in (0, 1)
+        and npi in _TELEPHONE_PLANS
     ):
         number = _national(digits, default_country.upper(), certain=ton == TON_NATIONAL)
         if number:

@@ -67,6 +67,13 @@ def test_normalise(value: str, ton: int, country: str, expected: Address) -> Non
     assert address.normalise(value, ton, 1, country) == expected
 
 
+@pytest.mark.parametrize(
+    ("npi", "kind"), [(0, "e164"), (1, "e164"), (8, "e164"), (3, "national"), (9, "national")]
+)
+def test_only_numbers_of_telephones_are_completed(npi: int, kind: str) -> None:
+    assert address.normalise("07700900123", 2, npi, "GB").type == kind
+
+
 @given(
     st.text(alphabet=st.characters(max_codepoint=255), max_size=25),
     st.integers(0, 255),
