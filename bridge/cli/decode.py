@@ -34,12 +34,8 @@ def decode(*, pdus: tuple[str, ...], as_json: bool) -> int:
     """
     from smsc.inspect import to_json, to_text
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        # JSON is UTF-8; for people, a terminal that lacks a character shows its number.
-        if as_json:
-            sys.stdout.reconfigure(encoding="utf-8")
-        else:
-            sys.stdout.reconfigure(errors="backslashreplace")
+    if as_json and isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the terminal's
     status = 0
     first = True
     for explanation in _explained(pdus):
@@ -72,7 +68,7 @@ def _explained(given: tuple[str, ...]) -> Iterator["Explanation"]:
             with Path(word).open("rb") as file:
                 yield from _read(file)
         elif "\n" not in word and ("/" in word or Path(word).suffix):
-            raise click.UsageError(f"{word}: no such file")
+            raise click.UsageError(f"{word}: {_why_no_file(word)}")
         else:
             hexes.append(word)
     # A dump pasted without quotes comes as many short words: together they are one PDU.
@@ -86,6 +82,13 @@ def _is_file(word: str) -> bool:
         return Path(word).is_file() or (not Path(word).is_dir() and Path(word).exists())
     except (OSError, ValueError):  # too long for a name: surely hex
         return False
+
+
+def _why_no_file(word: str) -> str:
+    try:
+        return "is a directory" if Path(word).is_dir() else "no such file"
+    except (OSError, ValueError):
+        return "no such file"
 
 
 def _read(file: BufferedReader) -> Iterator["Explanation"]:
