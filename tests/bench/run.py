@@ -205,7 +205,7 @@ def show(title: str, figures: Figures, *, as_json: bool) -> None:
     for key, value in figures.items():
         if isinstance(value, dict):
             value = "  ".join(f"{name} {number:,}" for name, number in value.items()) or "-"
-        else:
+        elif not isinstance(value, str):
             value = f"{value:,}"
         print(f"  {key.replace('_', ' '):<22}{value}", flush=True)
 
