@@ -111,12 +111,13 @@ def _national(digits: str, country: str, *, certain: bool) -> str | None:
             number = phonenumbers.parse(value, region)
         except phonenumbers.NumberParseException:
             return 0, None
-        if not phonenumbers.is_valid_number(number):
+        kind = phonenumbers.number_type(number)
+        if kind == phonenumbers.PhoneNumberType.UNKNOWN:  # there is no such number
             return int(phonenumbers.is_possible_number(number)), number
-        return 2 + (phonenumbers.number_type(number) in mobile), number
+        return 2 + (kind in mobile), number
 
     likely, number = reading(digits, country)
-    if not certain:
+    if not certain and likely <= 2:
         likelier, other = reading("+" + digits, None)
         own = number and other and number.country_code == other.country_code
         if likelier >= 2 and (likelier > likely or (likelier == likely and own)):
