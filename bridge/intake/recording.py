@@ -204,9 +204,12 @@ class Recorder:
             recorded = await write(store.record, records, sets, completer.join)
         except BaseException as error:
             completer.walk(sets)
-            if not isinstance(error, BatchRejected):
+            if isinstance(error, StoreError) and not isinstance(error, BatchRejected):
                 raise
-            return await write(store.record, records)  # perhaps it was a set that was refused
+            if not isinstance(error, Exception):
+                raise
+            # Perhaps it was a set: no record may pay for it.
+            return await write(store.record, records)
         completer.rode()
         return recorded
 

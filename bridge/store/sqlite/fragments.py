@@ -25,7 +25,7 @@ from bridge.store.sets import KnownSet, SetState, Slot, place
 from bridge.store.sqlite.connection import Tx
 from bridge.store.sqlite.messages import MessageWriter, Quarantine, Tally
 from bridge.store.sqlite.writing import Insert, json, run
-from smsc.message import Fragment, Millis
+from smsc.message import Millis
 
 DIGEST_SIZE = 16
 
@@ -191,13 +191,13 @@ def join_sets(
         (ids, expired_by),
     )
     stored = [_Stored(*row) for row in found]
-    parts: dict[int, list[tuple[str, Fragment]]] = {one.id: [] for one in stored}
+    parts: dict[int, list[tuple[str, bytes]]] = {one.id: [] for one in stored}
     for set_id, id_, body in tx.db.execute(
         "SELECT set_id, id, body FROM fragment WHERE set_id IN (SELECT value FROM json_each(?))"
         " ORDER BY set_id, seq",
         (json(parts),),
     ):
-        parts[set_id].append((id_, tx.rows.unseal_fragment(body)))
+        parts[set_id].append((id_, body))
 
     tally = Tally(tx)
     messages = MessageWriter(tx, tally)
@@ -205,10 +205,10 @@ def join_sets(
     joined: list[str] = []
     changes: list[tuple[object, ...]] = []
     for one in stored:
-        fragments = tuple(fragment for _, fragment in parts[one.id])
         state = SetState.DONE if one.whole else SetState.LATE
         message_id = one.message_id
         try:
+            fragments = tuple([tx.rows.unseal_fragment(body) for _, body in parts[one.id]])
             record = join(
                 OpenSet(
                     id=one.id, message_id=message_id, fragments=fragments, opened_at=one.opened_at
@@ -216,7 +216,7 @@ def join_sets(
             )
         except Exception as error:  # noqa: BLE001  # whatever a set does to the join costs only it
             state = SetState.DONE
-            quarantine.put(tx, _unjoinable(parts[one.id], error))
+            quarantine.put(tx, _unjoinable(tx, one, parts[one.id], error))
         else:
             if message_id is None:
                 message_id = record.id
@@ -232,15 +232,22 @@ def join_sets(
     return joined
 
 
-def _unjoinable(parts: Sequence[tuple[str, Fragment]], error: Exception) -> QuarantineRecord:
+def _unjoinable(
+    tx: Tx, stored: _Stored, parts: Sequence[tuple[str, bytes]], error: Exception
+) -> QuarantineRecord:
     """Make the record of a set that can't be joined, under its first fragment's id."""
     id_, first = parts[0]
-    origin = first.origin
+    try:
+        origin = tx.rows.unseal_fragment(first).origin
+    except msgspec.MsgspecError:  # damaged, or of another version
+        key = ArrivalKey("", "", 0, b"", stored.opened_at)
+    else:
+        key = ArrivalKey(
+            origin.account, origin.link, origin.place, origin.fingerprint, origin.received_at
+        )
     return QuarantineRecord(
         id="qtn_" + id_.partition("_")[2],
-        key=ArrivalKey(
-            origin.account, origin.link, origin.place, origin.fingerprint, origin.received_at
-        ),
-        raw=msgspec.json.encode([fragment for _, fragment in parts]),
+        key=key,
+        raw=b"[" + b",".join([tx.rows.unseal(body) for _, body in parts]) + b"]",
         reason=f"its parts can't be joined: {type(error).__name__}",
     )

@@ -122,7 +122,12 @@ async def test_sets_that_wait_ride_along_with_the_next_batch(bench: Bench) -> No
     assert bench.rings == rings + 2
 
 
-async def test_a_batch_that_is_rejected_with_sets_is_stored_without_them(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "failure", [BatchRejected("a set's message can't be stored"), TypeError("a set's own bug")]
+)
+async def test_a_batch_that_is_rejected_with_sets_is_stored_without_them(
+    bench: Bench, failure: Exception
+) -> None:
     await bench.write(fragment(1), fragment(2))
     whole = bench.completer.waiting
     tried: list[int] = []
@@ -130,11 +135,12 @@ async def test_a_batch_that_is_rejected_with_sets_is_stored_without_them(bench: 
     def refuse_once(batch: Sequence[object]) -> None:
         tried.append(len(batch))
         if len(tried) == 1:
-            raise BatchRejected("a set's message can't be stored")
+            raise failure
 
     bench.store.fault = refuse_once
     assert await bench.write(message(1), message(2)) == [STORED, STORED]
     assert tried == [2, 2]
+    assert bench.store.counts()["quarantined"] == 0
     assert bench.completer.waiting == whole
     assert bench.completer.ride() == []
 
