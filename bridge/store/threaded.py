@@ -12,6 +12,7 @@ from typing import TypeVar, TypeVarTuple
 import outcome
 import trio
 
+from bridge.errors import StoreUnavailable
 from bridge.store.contract import Store
 
 T = TypeVar("T")
@@ -38,7 +39,8 @@ class StoreThreads:
     async def write(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run a call that writes, when those before it are done.
 
-        Raises what the call raises. Cancelled while it waits for its turn, nothing was done;
+        Raises what the call raises, and StoreUnavailable where the system has no thread for it.
+        Cancelled while it waits for its turn, nothing was done;
         once begun it is finished whatever happens to the caller's scope, and then returns.
         """
         turn = self._turn
@@ -78,5 +80,8 @@ async def _in_thread(call: Callable[[], T]) -> T:
     def refuse(_: object) -> trio.lowlevel.Abort:
         return trio.lowlevel.Abort.FAILED
 
-    trio.lowlevel.start_thread_soon(call, deliver)
+    try:
+        trio.lowlevel.start_thread_soon(call, deliver)
+    except RuntimeError as error:  # the system has no more threads just now
+        raise StoreUnavailable(f"the store can't be asked: {error}") from error
     return await trio.lowlevel.wait_task_rescheduled(refuse)  # type: ignore[no-any-return]  # trio types it as Any

@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from bridge.errors import StoreUnavailable
 from bridge.store.contract import Store
 from bridge.store.threaded import READS_AT_ONCE, StoreThreads
 
@@ -28,6 +29,23 @@ async def test_calls_get_their_arguments_and_results_off_the_loop() -> None:
         assert await threads().read(call, "y", 2) == "yy"
 
     assert main not in ran
+
+
+async def test_no_thread_to_be_had_is_a_store_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    one = threads()
+    with trio.fail_after(10):
+        with monkeypatch.context() as patch:
+            patch.setattr(trio.lowlevel, "start_thread_soon", refuse)
+            for call in (one.write, one.read):
+                with pytest.raises(StoreUnavailable):
+                    await call(len, "x")
+        assert await one.write(len, "x") == 1
+        assert await one.read(len, "x") == 1
 
 
 async def test_errors_come_to_the_caller_and_the_next_one_goes_on() -> None:
