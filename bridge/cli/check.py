@@ -54,11 +54,17 @@ def _plan(source: str, local: "Config", live: "LiveFile") -> dict[str, object]:
             for each in live.numbers
         ],
         "endpoints": [
-            {"name": each.name, "url": each.url, "enabled": each.enabled,
+            {"name": each.name, "url": _shown(each.url), "enabled": each.enabled,
              "secrets": len(each.secrets), "attempts": len(each.retry_schedule)}
             for each in live.endpoints
         ],
     }  # fmt: skip
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its query, which may hold a token: plans are pasted into tickets."""
+    head, mark, _ = url.partition("?")
+    return head + (mark and "?…")
 
 
 def _prose(source: str, local: "Config", live: "LiveFile") -> list[str]:
@@ -88,7 +94,7 @@ def _prose(source: str, local: "Config", live: "LiveFile") -> list[str]:
             for to in route.endpoints:
                 endpoint = endpoints[to]
                 off = "" if endpoint.enabled else "  (disabled: collects, sends nothing)"
-                lines.append(f"      {to}  {endpoint.url}{off}")
+                lines.append(f"      {to}  {_shown(endpoint.url)}{off}")
     if not live.numbers:
         lines.append("  none: every message will be unrouted")
     used = {name for number in live.numbers for name in number.routes}

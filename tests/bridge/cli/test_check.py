@@ -47,6 +47,15 @@ def file(tmp_path: Path) -> Path:
     return made
 
 
+def test_no_token_in_a_url_is_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(GOOD.replace("9000/sms", "9000/sms?key=hunter22"))
+    for words in ([], ["--json"]):
+        assert cli.run(["check", "--config", str(file), *words]) == 0
+        said = capsys.readouterr().out
+        assert "http://127.0.0.1:9000/sms?…" in said
+        assert "hunter22" not in said
+
+
 def test_what_it_would_do(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["check", "--config", str(file)]) == 0
     said = capsys.readouterr().out
