@@ -7,6 +7,8 @@ behind, however it ends.
 """
 
 import json
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -394,12 +396,13 @@ class Demo:
 
     def _hints(self) -> None:
         config = self._directory / "smsbridge.toml"
+        program = _program(sys.argv[0], shutil.which("smsbridge"))
         more = (
-            f"smsbridge simulate carrier 127.0.0.1:{self._smpp_port} --system-id {SYSTEM_ID}"
+            f"{program} simulate carrier 127.0.0.1:{self._smpp_port} --system-id {SYSTEM_ID}"
             f" --password-file {self._directory}/password"
             f" --from {SENDER} --to {NUMBER} --text 'Hello again'"
         )
-        look = f"smsbridge messages --config {config}"
+        look = f"{program} messages --config {config}"
         metrics = f"http://127.0.0.1:{self._api_port}/metrics"
         self._tell(
             "waiting",
@@ -453,6 +456,18 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield from _leaves(error)
         else:
             yield error
+
+
+def _program(started_as: str, found: str | None) -> str:
+    """Return what to type to start this program from anywhere.
+
+    ``found``: what `smsbridge` means to the shell. After the README's first command that is
+    nothing: the program lies in a virtual environment that nobody has activated.
+    """
+    path = Path(started_as).absolute()
+    if path.name != "smsbridge" or (found is not None and path == Path(found).absolute()):
+        return "smsbridge"
+    return shlex.quote(str(path))
 
 
 def _free_ports(count: int) -> list[int]:

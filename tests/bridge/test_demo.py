@@ -167,3 +167,19 @@ def test_the_samples_are_what_they_say() -> None:
 )
 def test_what_is_missing_is_said_in_words(sample: Sample, missing: str) -> None:
     assert sample.missing == missing
+
+
+@pytest.mark.parametrize(
+    ("started_as", "found", "program"),
+    [
+        ("/opt/env/bin/smsbridge", None, "/opt/env/bin/smsbridge"),
+        ("/opt/env/bin/smsbridge", "/opt/env/bin/smsbridge", "smsbridge"),
+        ("/opt/env/bin/smsbridge", "/usr/bin/smsbridge", "/opt/env/bin/smsbridge"),
+        ("/opt/my env/bin/smsbridge", None, "'/opt/my env/bin/smsbridge'"),
+        ("/opt/env/lib/bridge/cli/__main__.py", None, "smsbridge"),
+    ],
+)
+def test_what_it_tells_to_type_starts_this_very_program(
+    started_as: str, found: str | None, program: str
+) -> None:
+    assert demo._program(started_as, found) == program
