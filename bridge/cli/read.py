@@ -355,5 +355,7 @@ def links(
         ("link", "account", "state", "kind", "version", "peer", "bound_at", "alive_at", "window",
          "arrivals", "throttled", "errors", *(("reason",) if everything else ())),
         as_json=as_json,
-        empty="No link. Carriers bind to the listeners of `smsbridge serve`.",
+        empty="No link. Carriers bind to the listeners of `smsbridge serve`."
+        if everything
+        else "No link is open; --all shows those that ended within a day.",
     )  # fmt: skip

@@ -80,7 +80,7 @@ class ManagedFile:
             self.apply(live)
         except ConfigError as error:
             problems = [str(problem) for problem in error.problems]
-            _log.error("config.invalid", source=error.source, problems=problems)
+            _log.error("config.invalid", config=error.source, problems=problems)
         except StoreError as error:
             _log.error("config.not_applied", error=str(error))
         except Exception:  # noqa: BLE001  # what runs is not ended by a file it was shown

@@ -260,7 +260,8 @@ def test_sending_again_wants_to_know_which(run: Any, words: tuple[str, ...]) -> 
 def test_links(filled: Filled, run: Any) -> None:
     said = run("links").err
     assert "No carrier process is running" in said
-    assert "No link." in said
+    assert "No link is open" in said
+    assert "No link." in run("links", "--all").err
     links = [
         LinkStatus(
             link=f"lnk_{state}", account="one", peer="192.0.2.1:2775", state=state, kind="receiver",

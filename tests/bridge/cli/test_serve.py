@@ -97,6 +97,7 @@ def test_an_invalid_file_changes_nothing_and_every_error_is_logged(managed: Mana
     assert managed.store.live() == before
     event = managed.log()[-1]
     assert event["event"] == "config.invalid"
+    assert event["config"] == str(managed.path)
     told = " ".join(event["problems"])
     assert "accounts[0].sytem_id" in told
     assert "numbers[0].nummer" in told
