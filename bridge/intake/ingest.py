@@ -202,7 +202,8 @@ class Ingest:
     async def stop(self) -> None:
         """Take nothing more, make everything that was taken durable, and end :meth:`run`.
 
-        Returns when that is done, or has been tried where the store is away.
+        Returns when that is done. While the store is away and is still owed doubts, without which
+        repeats would not be recognised later, they are tried again: the caller sets the limit.
         """
         self._stopping = True
         self._work.set()
@@ -252,8 +253,6 @@ class Ingest:
             await self._commit(loads, nursery)
             if recorder.owes and not self._queue:
                 # The store fails. Whatever comes tries it again at once, else a little later.
-                if self._stopping:
-                    return
                 self._work = trio.Event()
                 with trio.move_on_after(RETRY):
                     await self._work.wait()

@@ -380,6 +380,26 @@ async def test_stopping_makes_durable_what_was_taken_and_takes_no_more(bench: Be
     assert len(bench.store.messages()) == 3
 
 
+async def test_stopping_waits_for_a_store_that_is_owed_doubts(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bench.ingest.run)
+        assert await bench.take(message(1)) == [STORED]
+
+        def away(_: Sequence[object]) -> None:
+            raise StoreUnavailable("away")
+
+        bench.store.fault = away
+        bench.ingest.lost(LinkLoss(link="lnk_1", account="acme", alive_at=NOW, unanswered=(1,)))
+        nursery.start_soon(bench.ingest.stop)
+        await trio.sleep(3)
+        assert bench.store.doubts == []
+        bench.store.fault = None
+
+    assert [doubt.unanswered for doubt in bench.store.doubts] == [(1,)]
+
+
 async def test_cancelled_it_ends_the_commit_and_leaves_nobody_waiting(bench: Bench) -> None:
     hold = bench.threads.hold = trio.Event()
     async with trio.open_nursery() as callers:
