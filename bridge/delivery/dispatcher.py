@@ -18,7 +18,8 @@ has read.
 process, a lane's next owner reads it again; an attempt cut off by a shutdown leaves no trace.
 
 *Gone.* An endpoint that answers 410 (or ``webhook-delivery: disable``) is sent nothing more until
-its configuration changes, and what is pending for it becomes dead letters.
+its configuration changes, and what is pending for it becomes dead letters. Each process learns it
+for itself and doesn't remember it beyond its end: a new one asks once again.
 
 *Store away.* Every part waits with growing pauses and goes on; nothing in here ends for it.
 
