@@ -38,6 +38,7 @@ from bridge.model import Outcome
 from bridge.process import ROLES, Part, Process, Role, explained, run
 from bridge.store.contract import Due, Store
 from bridge.store.sqlite.engine import SqliteStore
+from smsc.inbox import BindRequest, BindVerdict
 from smsc.link.server import Server, open_listeners
 from smsc.message import Millis
 from smsc.status import LinkStatus
@@ -52,6 +53,8 @@ FIGURES = {
 KEPT = 3.0
 MOST_ENDED = 1_000
 """How many seconds, and how many, links that ended are told to the store."""
+MOST_REFUSED = 20
+"""The same of refused binds. Anybody can cause them, and each is a row: the log has them all."""
 MOST_WATCHED = 1_000
 """Attempts whose figures wait to be counted: one by one a metric costs more than it measures."""
 BEHIND_CARRIERS = 5
@@ -135,6 +138,27 @@ class _Gate(Gate):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._ended_links: deque[tuple[float, LinkStatus]] = deque(maxlen=MOST_ENDED)
+        self._refused_links: deque[tuple[float, LinkStatus]] = deque(maxlen=MOST_REFUSED)
+
+    async def ask(self, request: BindRequest) -> BindVerdict:
+        """Decide on a bind; remember for a while what was refused, and why."""
+        verdict = await super().ask(request)
+        if verdict.account is None:
+            at = clock()
+            refused = LinkStatus(
+                link=request.link,
+                account="",
+                peer=request.peer,
+                state="closed",
+                kind=request.kind,
+                version=request.version,
+                opened_at=at,
+                alive_at=at,
+                errors=1,
+                reason=f"bind refused: {verdict.detail or verdict.refusal}",
+            )
+            self._refused_links.append((trio.current_time() + KEPT, refused))
+        return verdict
 
     def closed(self, status: LinkStatus) -> None:
         """Stop counting a link that has ended."""
@@ -144,9 +168,10 @@ class _Gate(Gate):
     def ended(self) -> list[LinkStatus]:
         """Return links that ended lately. The store doesn't mind hearing of them again."""
         now = trio.current_time()
-        while self._ended_links and self._ended_links[0][0] < now:
-            self._ended_links.popleft()
-        return [status for _, status in self._ended_links]
+        for links in (self._ended_links, self._refused_links):
+            while links and links[0][0] < now:
+                links.popleft()
+        return [status for _, status in (*self._ended_links, *self._refused_links)]
 
 
 class Carriers:

@@ -9,11 +9,12 @@ import socket
 
 import apsw
 import psutil
+import pytest
 import trio
 
 from bridge.cli.options import now
 from bridge.store.sqlite.engine import SqliteStore
-from smsc.simulator.carrier import Carrier
+from smsc.simulator.carrier import BindRefused, Carrier
 from tests.fix_gateway import (
     NUMBER,
     PASSWORD,
@@ -74,6 +75,28 @@ async def test_all_roles_in_one_process_take_a_message(gateway_in: GatewayFactor
             assert row["status"] == "pending"
             page = (await gateway.get("/metrics"))[1]
             assert 'smsbridge_arrivals_total{verdict="stored"} 1.0' in page
+
+
+async def test_a_refused_bind_is_listed_with_its_reason(gateway_in: GatewayFactory) -> None:
+    with trio.fail_after(BOUND):
+        async with gateway_in(to_one(NOWHERE), start=False) as gateway:
+            gateway.process = await run_alone(gateway, "carrier")
+            await gateway.until(lambda: "process.ready" in gateway.log())
+            for system_id in (SYSTEM_ID, "nobody"):
+                with pytest.raises(BindRefused):
+                    async with Carrier(
+                        port=gateway.smpp_port, system_id=system_id, password="hunter2"
+                    ):
+                        pass
+            while len(rows := await gateway.listed("links", "--all")) < 2:  # noqa: ASYNC110  # as above
+                await trio.sleep(0.05)
+
+    assert {row["state"] for row in rows} == {"closed"}
+    assert {row["kind"] for row in rows} == {"transceiver"}
+    reasons = sorted(row["reason"] for row in rows)
+    assert reasons[0] == "bind refused: no account has the system_id 'nobody'"
+    assert reasons[1].startswith("bind refused: the password is not that of account ")
+    assert "hunter2" not in repr(rows)
 
 
 async def test_a_process_that_dies_is_replaced_and_buried(gateway_in: GatewayFactory) -> None:
