@@ -24,6 +24,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 PLACES = (Path("smsbridge.toml"), Path("/etc/smsbridge/smsbridge.toml"))
 VARIABLE = "SMSBRIDGE_CONFIG"
 
+GAP = 2
+"""Characters between two columns of a table."""
+FOLDED = 20
+"""Characters to which the last column of a table may be folded."""
+UNBOUNDED = 100_000
+"""Characters of a line where no terminal ends it."""
+
 config_option = click.option(
     "--config", "-c", type=click.Path(dir_okay=False), metavar="FILE",
     help=f"Configuration file. Default: ${VARIABLE}, {PLACES[0]}, {PLACES[1]}.",
@@ -204,21 +211,48 @@ def show_json(value: Any) -> None:
 
 
 def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print rows in columns, as wide as they need where nobody's terminal is too narrow."""
+    """Print rows in columns; on a terminal too narrow for them a block of lines each.
+
+    Only the last column, which is the one that may be long, is ever folded: an id in pieces
+    can't be copied.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    titles = [column.replace("_", " ") for column in columns]
+    # Text, not markup: what a carrier sent is never read as a colour.
+    lines = [[Text(cell(row.get(column))) for column in columns] for row in rows]
+    widths = [
+        max(cell_len(title), *(line[at].cell_len for line in lines))
+        for at, title in enumerate(titles)
+    ]
+    watched = sys.stdout.isatty()
+    console = Console(width=None if watched else UNBOUNDED)
+    if (
+        watched
+        and sum(widths[:-1]) + GAP * (len(widths) - 1) + min(widths[-1], FOLDED) > console.width
+    ):
+        for line in lines:
+            block = Table(box=None, pad_edge=False, show_header=False)
+            block.add_column(style="bold", no_wrap=True)
+            block.add_column(overflow="fold")
+            for title, value in zip(titles, line, strict=True):
+                block.add_row(title, value)
+            console.print(block, "", sep="\n", end="")
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
+    for column, title in zip(columns, titles, strict=True):
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
         table.add_column(
-            column.replace("_", " "), overflow="fold", justify="right" if numeric else "left"
+            title,
+            overflow="fold",
+            no_wrap=column != columns[-1],
+            justify="right" if numeric else "left",
         )
-    for row in rows:
-        # Text, not markup: what a carrier sent is never read as a colour.
-        table.add_row(*(Text(cell(row.get(column))) for column in columns))
-    console = Console(width=None if sys.stdout.isatty() else 400)
+    for line in lines:
+        table.add_row(*line)
     console.print(table)
 
 

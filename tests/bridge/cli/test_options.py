@@ -35,10 +35,50 @@ def test_an_empty_list_says_so_beside_the_data(capsys: pytest.CaptureFixture[str
     assert said.err == "Nothing yet.\n"
 
 
+class Terminal(io.StringIO):
+    """One that a person watches."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_too_narrow_gets_a_block_a_row_and_whole_ids(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("TERM", "dumb")  # 80 wide, no colours
+    row = {
+        "id": "msg_" + "0" * 26,
+        "received_at": "2026-11-21 10:15:30",
+        "carrier": "c" * 20,
+        "text": "word " * 20,
+    }
+    show_table([row, row], tuple(row))
+    lines = [line.rstrip() for line in screen.getvalue().splitlines()]
+    assert lines[0].split() == ["id", row["id"]]
+    assert lines[1].split(None, 2) == ["received", "at", row["received_at"]]
+    assert all(len(line) <= 80 for line in lines)
+    assert [line for line in lines if row["id"] in line] == [lines[0]] * 2
+    assert lines.count("") == 2
+
+
+def test_only_the_last_column_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("TERM", "dumb")  # 80 wide, no colours
+    show_table([{"id": "msg_" + "0" * 26, "text": "word " * 20}], ("id", "text"))
+    head, first, *more = screen.getvalue().splitlines()
+    assert head.split() == ["id", "text"]
+    assert first.startswith("msg_" + "0" * 26 + "  word")
+    assert more
+    assert all(line.startswith(" " * 30) for line in more)
+
+
 def test_a_table_in_a_pipe_keeps_each_row_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = io.StringIO()
     monkeypatch.setattr(sys, "stdout", pipe)
-    show_table([{"received_at": "x" * 150, "text": "[red]y[/red]"}], ("received_at", "text"))
+    show_table([{"received_at": "x" * 1500, "text": "[red]y[/red]"}], ("received_at", "text"))
     head, row = pipe.getvalue().splitlines()
     assert head.split() == ["received", "at", "text"]
-    assert row.split() == ["x" * 150, "[red]y[/red]"]
+    assert row.split() == ["x" * 1500, "[red]y[/red]"]
