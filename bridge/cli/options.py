@@ -240,7 +240,8 @@ def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Non
             block.add_column(overflow="fold")
             for title, value in zip(titles, line, strict=True):
                 block.add_row(title, value)
-            console.print(block, "", sep="\n", end="")
+            console.print(block)
+            console.print()
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column, title in zip(columns, titles, strict=True):
