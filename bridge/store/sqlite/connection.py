@@ -47,8 +47,8 @@ under load finds room above the bound."""
 MOMENT = 0.1
 """Seconds that starting over may make writers wait."""
 
-WRITER_CACHE = 8 * 1024
-READER_CACHE = 4 * 1024
+WRITER_CACHE = 4 * 1024
+READER_CACHE = 2 * 1024
 """KiB of pages kept by a connection."""
 
 
