@@ -138,7 +138,9 @@ async def test_ctrl_c_ends_it_too(tmp_path: Path) -> None:
 
 
 async def test_what_nobody_wants_is_rok_and_listed(tmp_path: Path) -> None:
-    live = to_one("http://127.0.0.1:1025") + f'[[numbers]]\nnumber = "{OTHER_NUMBER}"\nroutes = []\n'
+    live = (
+        to_one("http://127.0.0.1:1025") + f'[[numbers]]\nnumber = "{OTHER_NUMBER}"\nroutes = []\n'
+    )
     with trio.fail_after(BOUND):
         async with (
             open_gateway(tmp_path, live) as gateway,
