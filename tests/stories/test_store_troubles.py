@@ -88,7 +88,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
-@pytest.mark.parametrize("how_full", [0.93, 1.0])
+@pytest.mark.parametrize("how_full", [0.96, 1.0])
 async def test_a_full_disk_is_told_and_heals(small_disk: Path, how_full: float) -> None:
     before, while_full, after = (frames(text)[0] for text in ("before", "full", "after"))
     # 1.0: the figure of the disk's use is ignored, so that the store itself runs into its end.
