@@ -270,6 +270,8 @@ def retry(
         show_json({"retried": done, "missing": missing})
     else:
         click.echo(f"{done} sent again.")
+        if endpoint and not done:
+            click.echo(f"There are no dead letters of an endpoint {endpoint!r}.", err=True)
     if missing:
         raise NotFound(f"{missing} of {len(wanted)} are no dead letters")
 

@@ -198,7 +198,7 @@ def carrier(
         if isinstance(cause, BindRefused):
             raise click.ClickException(f"the bind was refused: {cause}") from None
         if isinstance(cause, OSError):
-            raise click.ClickException(str(cause)) from None
+            raise click.ClickException(_in_words(cause)) from None
         if isinstance(cause, KeyboardInterrupt):
             raise click.Abort from None
         raise
@@ -210,6 +210,16 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _in_words(error: OSError) -> str:
+    """Say what the system said. Where several addresses were tried, that is one step further."""
+    cause: BaseException | None = error.__cause__
+    if isinstance(cause, BaseExceptionGroup):
+        cause = _first(cause)
+    if isinstance(cause, OSError) and cause.errno:
+        return f"{error}: {os.strerror(cause.errno)}"
+    return error.strerror or str(error)
 
 
 def _password(variable: str, file: str | None) -> str:

@@ -252,6 +252,14 @@ async def test_sending_again_wakes_the_gateway(filled: Filled, run: Any) -> None
     bell.close()
 
 
+def test_an_endpoint_without_dead_letters_is_named(filled: Filled, run: Any) -> None:
+    filled.message("a", "customer")
+    filled.kill()
+    said = run("dead-letters", "retry", "--endpoint", "costumer")
+    assert said.out == "0 sent again.\n"
+    assert "'costumer'" in said.err
+
+
 @pytest.mark.parametrize("words", [(), ("1", "--all"), ("--all", "--endpoint", "x")])
 def test_sending_again_wants_to_know_which(run: Any, words: tuple[str, ...]) -> None:
     assert "say which" in run("dead-letters", "retry", *words, status=2).err

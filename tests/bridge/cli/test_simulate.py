@@ -126,6 +126,7 @@ def test_nobody_listening_is_told() -> None:
     result = run(server)
 
     assert str(server.port) in failure(result)
+    assert "Connection refused" in failure(result)
 
 
 @pytest.mark.parametrize("concatenation", ["udh8", "udh16", "sar", "payload"])
