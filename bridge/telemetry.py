@@ -51,7 +51,7 @@ def mask_number(number: str) -> str:
 
 def mask_text(text: str) -> str:
     """Return how much text there is, and nothing of what it says."""
-    return f"[{len(text)} characters]"
+    return f"[{len(text)} character{'' if len(text) == 1 else 's'}]"
 
 
 def mask_in_prose(prose: str) -> str:

@@ -39,7 +39,7 @@ def beat(tx: Tx, process: ProcessStatus, links: Sequence[LinkStatus], now: Milli
     named = {link.link for link in links}
     open_links = _open_links(tx, process.id)
     forgotten = [link for link in open_links if link.link not in named]
-    _put(tx, process.id, [*links, *_closed(forgotten, "not told of any more")], now)
+    _put(tx, process.id, [*links, *_closed(forgotten, "ended unseen")], now)
 
 
 def _put(tx: Tx, process: str, links: Iterable[LinkStatus], now: Millis) -> None:
