@@ -6,7 +6,7 @@ with its canonical bytes and deliveries. So the store only has to write, in one 
 
 import hashlib
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from msgspec.json import Encoder
 
@@ -90,37 +90,18 @@ def message_record(
         message_id = ids.new("msg")
     origin = message.origin
     content = message.content
+    common = (match, ids, now, message_id, duplicate_of)
+    kind: Literal["message", "receipt"]
     if type(message) is Message:
-        return MessageRecord(
-            id=message_id,
-            kind="message",
-            key=key(origin),
-            carrier=origin.carrier,
-            tenant=match.tenant,
-            number=match.number,
-            source=message.source.value,
-            destination=message.destination.value,
-            encoding=content.encoding,
-            total=message.total,
-            complete=not content.missing,
-            raw=_encode(message),
-            events=_events(
-                message,
-                message_event,
-                "message.received",
-                match.message,
-                match,
-                ids,
-                now,
-                message_id,
-                duplicate_of,
-            ),
-            duplicate_of=duplicate_of,
-        )
-    assert type(message) is Receipt
+        kind, total, legs = "message", message.total, match.message
+        events = _events(message, message_event, "message.received", legs, *common)
+    else:
+        assert type(message) is Receipt
+        kind, total, legs = "receipt", 1, match.receipt
+        events = _events(message, receipt_event, "receipt.received", legs, *common)
     return MessageRecord(
         id=message_id,
-        kind="receipt",
+        kind=kind,
         key=key(origin),
         carrier=origin.carrier,
         tenant=match.tenant,
@@ -128,18 +109,10 @@ def message_record(
         source=message.source.value,
         destination=message.destination.value,
         encoding=content.encoding,
+        total=total,
+        complete=not content.missing,
         raw=_encode(message),
-        events=_events(
-            message,
-            receipt_event,
-            "receipt.received",
-            match.receipt,
-            match,
-            ids,
-            now,
-            message_id,
-            duplicate_of,
-        ),
+        events=events,
         duplicate_of=duplicate_of,
     )
 

@@ -7,13 +7,15 @@ how it ended, so that nobody takes a commit for lost that was not.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
-import outcome
 import trio
 
 from bridge.errors import StoreUnavailable
 from bridge.store.contract import Store
+
+if TYPE_CHECKING:
+    from outcome import Outcome  # trio's dependency, not one of ours: only its name is needed
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -74,7 +76,7 @@ async def _in_thread(call: Callable[[], T]) -> T:
     run_on_loop = trio.lowlevel.current_trio_token().run_sync_soon
     task = trio.lowlevel.current_task()
 
-    def deliver(result: outcome.Outcome[T]) -> None:
+    def deliver(result: "Outcome[T]") -> None:
         run_on_loop(trio.lowlevel.reschedule, task, result)
 
     def refuse(_: object) -> trio.lowlevel.Abort:
