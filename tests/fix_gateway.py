@@ -285,6 +285,10 @@ async def open_gateway(
         if start:
             await gateway.start()
         yield gateway
+    except BaseException as error:
+        if gateway.log_file.exists():
+            error.add_note(f"the gateway's log:\n{gateway.log()}")
+        raise
     finally:
         await gateway.kill()
         # A test's path is too long for sockets: the bell is elsewhere, and stays after a kill.
