@@ -10,6 +10,40 @@ from msgspec import Struct
 BindKind = Literal["receiver", "transmitter", "transceiver"]
 
 
+class Dial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How we connect to a carrier's SMSC ourselves. ``repr`` never shows the password."""
+
+    hosts: tuple[str, ...] = ()
+    """``host:port`` of the carrier's SMSCs, tried in this order; port 2775 where none is given.
+    Empty: we never dial, and only bind back where the carrier sends an ``outbind``."""
+    binds: tuple[Literal["receiver", "transceiver"], ...] = ("transceiver",)
+    """Which kinds of bind to keep up."""
+    links: int = 1
+    """How many links of each kind to keep up."""
+    system_id: str = ""
+    """What we bind with. Default: the account's system_id."""
+    password: str = ""
+    """What we bind with: the carrier must be told it in plain, so it is kept as it is."""
+    system_type: str = ""
+    version: int = 0x34
+    """interface_version of our binds: 0x33, 0x34 or 0x50."""
+    address_range: str = ""
+    """Which destination addresses this link serves, where the carrier wants to be told."""
+    tls: bool = False
+    """Connect with TLS, and check the carrier's certificate."""
+    tls_ca: str = ""
+    """PEM file of the authorities trusted for it; empty: the system's."""
+    tls_certificate: str = ""
+    """PEM file of our own certificate and key, where the carrier wants one."""
+    shortest_pause: float = 1
+    """Seconds to wait after the first failure; doubled for each further one, jittered."""
+    longest_pause: float = 60
+    """Seconds to wait at most."""
+
+    def __repr__(self) -> str:
+        return f"Dial({', '.join(self.hosts)})"
+
+
 class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A carrier's SMPP credentials and settings. ``repr`` never shows the hash."""
 
@@ -36,9 +70,29 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     burst: int = 0
     """How many arrivals may come at once above the rate; 0: one second's worth."""
 
+    pdu_limit: int = 0
+    """Largest command_length accepted once bound, in octets; 0: the listener's."""
+    allow_from: tuple[str, ...] = ()
+    """Networks (CIDR) the carrier may bind from, such as ``192.0.2.0/24``; empty: any. Checked
+    before the password."""
+    certificates: tuple[str, ...] = ()
+    """SHA-256 fingerprints of the client certificates that may bind as this account, in
+    hexadecimal; empty: none is asked for. A listener with ``tls.client_ca`` must have brought
+    the link."""
+    require_tls: bool = False
+    """Refuse binds over plain connections."""
+    dial: Dial | None = None
+    """Connect to the carrier's SMSC ourselves."""
+    outbind: bool = False
+    """Accept ``outbind`` with this account's system_id and password, and bind back on that
+    connection as ``dial`` says."""
+
     charsets: dict[int, str] = {}
     """data_coding → charset, for carriers that mean something of their own, e.g.
     ``{0 = "latin1"}``. What is not named is read as SMPP 3.4 §5.2.19 says, 0 as GSM 03.38."""
+    packed: bool = False
+    """GSM 03.38 text comes packed, eight septets in seven octets, aligned to a septet behind a
+    user data header (3GPP TS 23.040 §9.2.3.24)."""
     default_country: str = ""
     """ISO 3166 alpha-2 code of the country national numbers belong to; empty: left as sent."""
     strip_trailing_nul: bool = False
@@ -50,6 +104,18 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     0 for none."""
     message_id_tlv: int = 0
     """Tag of a TLV holding the carrier's own message id, 0 for none."""
+    repeats_by_id: float = 0
+    """Seconds for which a message with the same ``message_id_tlv`` is taken for a repeat of the
+    first, however its link fared; 0: never, because not every carrier's ids are unique."""
+    receipt_by_text: bool = False
+    """Take a message for a receipt where its esm_class is 0 and its text reads like one."""
+    receipt_ids: Literal["as-is", "decimal", "hexadecimal"] = "as-is"
+    """Which form ids in receipts are published in: as they come, or, where one of the two forms
+    a carrier gives is the other's number in another base, as decimal or hexadecimal digits."""
+    unreadable: Literal["accept", "reject"] = "accept"
+    """A PDU that can't be read: keep it in quarantine and accept it, or answer with an error."""
+    tails: Literal["accept", "reject"] = "accept"
+    """A PDU with a broken tail: take what could be read and flag it, or treat it as unreadable."""
     doubtful_repeats: Literal["mark", "drop"] = "mark"
     """A repeat of an arrival that was answered on a link which then died: deliver it marked
     ``duplicateOf``, or drop it."""
@@ -67,8 +133,22 @@ class Timers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Silence of the peer after which we ask whether it is there."""
     response: float = 10
     """For the answer to a request of ours; no answer closes the link."""
+    pdu: float = 30
+    """From the first octet of a PDU to its last."""
     inactivity: float = 300
     """Without any PDU but enquire_link, after which the link is unbound."""
+
+
+class ListenerTls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """TLS on a listener; its files are read again on SIGHUP."""
+
+    certificate: str
+    """PEM file of the certificate, followed by its chain."""
+    key: str = ""
+    """PEM file of the private key; empty: it is in the certificate's file."""
+    client_ca: str = ""
+    """PEM file of the authorities whose client certificates are asked for and required; empty:
+    none is asked for."""
 
 
 class Listener(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,3 +165,13 @@ class Listener(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Connections at once, bound or not; more wait in the kernel's queue."""
     system_id: str = "smsbridge"
     """What we call ourselves in bind answers."""
+    tls: ListenerTls | None = None
+    """Serve TLS instead of plain TCP."""
+    proxies: tuple[str, ...] = ()
+    """Networks (CIDR) of load balancers that send a PROXY protocol header (v1 or v2). From there
+    it is required, from elsewhere it is not read."""
+    binds_per_address: int = 0
+    """Connections one address may have before they are bound; 0: no limit."""
+    bind_rate: float = 0
+    """Connections a second one address may open, with a burst of ten seconds' worth; 0: no
+    limit. One above it is closed unheard."""

@@ -211,6 +211,8 @@ def _declared(document: dict[str, Any], secrets: Secrets, problems: Problems) ->
         plain = secrets.take(table, "password", path)
         hashed = secrets.take(table, "password_hash", path)
         check_password(plain, hashed, path, problems)
+        if isinstance(dial := table.get("dial"), dict):
+            dial["password"] = secrets.take(dial, "password", at(path, "dial")).value
         account = read_table(Account, table, path, problems, also=("password", "password_hash"))
         if account is not None:
             carrier = account.carrier or account.name

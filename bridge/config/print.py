@@ -36,6 +36,11 @@ _SAMPLES: dict[str, dict[str, str]] = {
         "carrier": '"acme"',
         "password_hash": '{ env = "ACME_PASSWORD" }',
     },
+    "accounts.dial": {
+        "hosts": '["smpp.example.com:2775"]',
+        "password": '{ env = "ACME_DIAL_PASSWORD" }',
+    },
+    "listeners.tls": {"certificate": '"/etc/smsbridge/tls.pem"'},
     "tenants": {"name": '"retail"'},
     "numbers": {"number": '"+447700900999"', "routes": '["support"]'},
     "routes": {"name": '"support"', "endpoints": '["helpdesk"]', "routing_tag": '"support"'},
@@ -68,9 +73,25 @@ def full_toml() -> str:
     sections.insert(1, "\n".join(scalars).lstrip() + "\n")
     sections.append(_section("[[listeners]]", Listener, _options(Listener, {})))
     sections.append(_section("[listeners.timers]", Timers, _options(Timers, {})))
+    sections.extend(_optional_sections("listeners", Listener))
     for name, kind in _SECTIONS:
         sections.append(_section(f"[[{name}]]", kind, _options(kind, _SAMPLES[name])))
+        sections.extend(_optional_sections(name, kind))
     return "\n".join(sections)
+
+
+def _optional_sections(name: str, kind: type[Struct]) -> list[str]:
+    """Return the tables that may be left out, commented out as a whole."""
+    sections = []
+    for field in msgspec.structs.fields(kind):
+        if (inner := _optional_struct(field.type)) is not None:
+            about = _comment(_docstrings(kind).get(field.name, ""))
+            samples = _SAMPLES.get(f"{name}.{field.name}", {})
+            text = _section(f"[{name}.{field.name}]", inner, _options(inner, samples))
+            lines = (line if line.startswith("#") else f"# {line}".rstrip()
+                     for line in text.splitlines())  # fmt: skip
+            sections.append("\n".join([about, *lines]) + "\n")
+    return sections
 
 
 def _section(header: str, kind: type[Struct], options: list[str]) -> str:
@@ -81,7 +102,8 @@ def _section(header: str, kind: type[Struct], options: list[str]) -> str:
 def _options(kind: type[Struct], samples: dict[str, str]) -> list[str]:
     lines: list[str] = []
     for field in msgspec.structs.fields(kind):
-        if not (isinstance(field.type, type) and issubclass(field.type, Struct)):
+        a_table = isinstance(field.type, type) and issubclass(field.type, Struct)
+        if not (a_table or _optional_struct(field.type)):
             lines.extend(_option(kind, field, samples))
     return lines
 
@@ -99,6 +121,14 @@ def _option(kind: type[Struct], field: Any, samples: dict[str, str]) -> list[str
             default = field.default_factory()
         lines.append(f"{field.name} = {_toml(default)}")
     return ["", *lines]
+
+
+def _optional_struct(kind: Any) -> type[Struct] | None:
+    """Return what a ``Struct | None`` may be."""
+    args = get_args(kind)
+    if type(None) not in args:
+        return None
+    return next((a for a in args if isinstance(a, type) and issubclass(a, Struct)), None)
 
 
 def _array_of_structs(kind: Any) -> type[Struct] | None:
