@@ -31,6 +31,8 @@ DUE = b"due"
 """There are new deliveries."""
 LIVE = b"live"
 """There is a new revision of the live configuration."""
+ORDERS = b"orders"
+"""There is something new to do with links."""
 
 _LONGEST_PATH = 100
 """Octets a socket's path may have: 104 with the NUL on the smallest platform (sun_path)."""

@@ -62,6 +62,13 @@ class BindRequest(Struct, frozen=True, kw_only=True):
     password: str
     system_type: str = ""
     version: int = 0x34
+    tls: str = ""
+    """``TLSv1.3`` and the like; empty on a plain connection."""
+    certificate: str = ""
+    """SHA-256 of the client's certificate in lower-case hexadecimal, where it showed one that
+    its listener's authorities vouch for."""
+    outbind: bool = False
+    """The credentials came in an ``outbind``: the carrier's own, and we are to bind back."""
 
     def __repr__(self) -> str:
         return f"BindRequest({self.kind}, system_id={self.system_id!r}, peer={self.peer!r})"
@@ -70,12 +77,31 @@ class BindRequest(Struct, frozen=True, kw_only=True):
 BindRefusal = Literal[
     "unknown-system-id",
     "wrong-password",
+    "address-not-allowed",
+    "tls-required",
+    "certificate-not-allowed",
+    "outbind-not-allowed",
     "kind-not-allowed",
     "disabled",
     "too-many-links",
     "unavailable",
 ]
 """Why a bind was refused. ``unavailable`` is our own trouble, and temporary."""
+
+
+class LiveLink(Protocol):
+    """A bound link, as who counts links may use it."""
+
+    def status(self) -> LinkStatus:
+        """Return the link as it is now."""
+        ...
+
+    async def probe(self, seconds: float) -> bool:
+        """Ask the peer whether it is there; return whether it said anything within the time.
+
+        A link whose peer stayed silent is closed, and counts as lost, before this returns.
+        """
+        ...
 
 
 class BindVerdict(Struct, frozen=True, kw_only=True):
@@ -98,7 +124,7 @@ class BindGate(Protocol):
         """Return the account's options as they are now; None once it is removed or disabled."""
         ...
 
-    def opened(self, status: LinkStatus) -> None:
+    def opened(self, link: LiveLink) -> None:
         """Count a link that is now bound."""
         ...
 

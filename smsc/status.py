@@ -28,6 +28,18 @@ class LinkStatus(Struct, frozen=True, kw_only=True):
     bound_at: Millis | None = None
     alive_at: Millis
     """When the last PDU came from the peer."""
+    direction: Literal["accepted", "dialled", "outbind"] = "accepted"
+    """Who connected: the carrier, we, or the carrier asking us to bind back."""
+    tls: str = ""
+    """``TLSv1.3`` and the like; empty on a plain connection."""
+    enquired_at: Millis | None = None
+    """When an enquire_link or the answer to ours last came."""
+    pdus: int = 0
+    """PDUs of any kind that came."""
+    octets_in: int = 0
+    octets_out: int = 0
+    recording: bool = False
+    """Whether what goes over it is being recorded."""
     window: int = 0
     """Requests of the peer not answered yet."""
     arrivals: int = 0

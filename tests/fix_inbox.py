@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import trio
 
 from smsc.config import Account
-from smsc.inbox import BindRequest, BindVerdict, LinkLoss
+from smsc.inbox import BindRequest, BindVerdict, LinkLoss, LiveLink
 from smsc.message import Arrival, Verdict, VerdictKind
 from smsc.status import LinkStatus
 
@@ -71,8 +71,8 @@ class MemoryGate:
     def account(self, name: str) -> Account | None:
         return self.accounts.get(name)
 
-    def opened(self, status: LinkStatus) -> None:
-        self.opens.append(status)
+    def opened(self, link: LiveLink) -> None:
+        self.opens.append(link.status())
 
     def closed(self, status: LinkStatus) -> None:
         self.closes.append(status)

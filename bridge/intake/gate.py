@@ -33,7 +33,7 @@ from bridge.live import LiveView
 from bridge.passwords import Busy, Passwords
 from bridge.store.threaded import StoreThreads
 from smsc.config import Account
-from smsc.inbox import BindRefusal, BindRequest, BindVerdict
+from smsc.inbox import BindRefusal, BindRequest, BindVerdict, LiveLink
 from smsc.message import Millis
 from smsc.status import LinkStatus
 
@@ -123,8 +123,9 @@ class Gate:
         account = self._live.accounts.get(name)
         return account if account is not None and account.enabled else None
 
-    def opened(self, status: LinkStatus) -> None:
+    def opened(self, link: LiveLink) -> None:
         """Count a link that is now bound."""
+        status = link.status()
         self._granted.pop(status.link, None)
         self._links[status.link] = status.account
 

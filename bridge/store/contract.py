@@ -289,6 +289,56 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...]
 
 
+class Order(Struct, frozen=True, kw_only=True):
+    """What whoever serves a link is asked to do, by a person or by another process.
+
+    Orders stand until they run out; each process does those that concern links it serves. They
+    are heard of by the bell (:data:`bridge.doorbell.ORDERS`), or with the next beat.
+    """
+
+    id: str
+    """``ord_…``."""
+    kind: Literal["record", "end-recording", "probe"]
+    """``record`` what goes over a link; ``probe``: ask its peer whether it is there, and close
+    the link if it stays silent."""
+    account: str = ""
+    """All links of this account, those to come too …"""
+    link: str = ""
+    """… or one link."""
+    until: Millis
+    """When it runs out."""
+    pdus: int = 0
+    """``record``: how many PDUs of a link at most; 0: no limit but the time."""
+    unmask: bool = False
+    """``record``: whether numbers and texts are shown in the decoded view."""
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """A bind or PDU that a carrier was refused, and why."""
+
+    at: Millis
+    account: str
+    """Empty where no account has the system_id."""
+    link: str
+    peer: str
+    command: str
+    """As the specification spells it."""
+    status: int
+    """The command_status it was answered with."""
+    reason: str
+    """In words, without anything secret."""
+    raw: bytes = b""
+    """The PDU, at most 4 KiB of it; nothing of binds, which hold a password."""
+
+
+class RefusalRow(Struct, frozen=True, kw_only=True):
+    """A refusal as lists show it."""
+
+    number: int
+    """Its place in the store: where a page of the list goes on."""
+    refusal: Refusal
+
+
 class LiveObject(Struct, frozen=True):
     """One thing of the live configuration. ``repr`` never shows secrets."""
 
@@ -429,6 +479,24 @@ class Store(Protocol):
 
     def links(self) -> list[LinkStatus]:
         """Links of all processes, live ones first."""
+        ...
+
+    def order(self, order: Order) -> None:
+        """Give an order; one of the same id is replaced."""
+        ...
+
+    def orders(self, now: Millis) -> list[Order]:
+        """Return the orders that stand."""
+        ...
+
+    def refuse(self, refusals: Sequence[Refusal]) -> None:
+        """Keep refusals: the newest 1,000 of each account, and of strangers together."""
+        ...
+
+    def refusals(
+        self, *, account: str | None = None, limit: int = 50, before: int | None = None
+    ) -> list[RefusalRow]:
+        """List refusals, newest first; ``before`` is the number a page ended with."""
         ...
 
     def apply(self, source: str, objects: Sequence[LiveObject], now: Millis) -> Applied:

@@ -26,6 +26,10 @@ from smsc.wire.spec import (
 REFUSALS: Final[dict[BindRefusal, Status]] = {
     "unknown-system-id": Status.ESME_RINVSYSID,
     "wrong-password": Status.ESME_RINVPASWD,
+    "address-not-allowed": Status.ESME_RBINDFAIL,
+    "tls-required": Status.ESME_RBINDFAIL,
+    "certificate-not-allowed": Status.ESME_RBINDFAIL,
+    "outbind-not-allowed": Status.ESME_RBINDFAIL,
     "kind-not-allowed": Status.ESME_RBINDFAIL,
     "disabled": Status.ESME_RBINDFAIL,
     "too-many-links": Status.ESME_RALYBND,

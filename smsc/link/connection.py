@@ -36,12 +36,13 @@ from smsc.content.interpret import interpret, unreadable
 from smsc.inbox import BindGate, BindRequest, BindVerdict, Inbox, LinkLoss
 from smsc.link.limits import pdu_limit
 from smsc.link.session import Arrived, BindAsked, OutbindAsked, Phase, Session
+from smsc.link.tap import Tap
 from smsc.message import Arrival, Millis, Verdict, VerdictKind
 from smsc.status import LinkStatus
 from smsc.wire.errors import WireError
 from smsc.wire.framing import Framer
 from smsc.wire.pdu import Pdu, Undecodable, decode
-from smsc.wire.spec import Status
+from smsc.wire.spec import RESPONSE_BIT, CommandId, Status
 
 CHUNK = 65_536
 """Octets read at once, at most."""
@@ -91,9 +92,13 @@ class Connection:
         self._ticked = False  # since the latest chunk
         self._opened_at = self._alive_at = clock()
         self._bound_at: Millis | None = None
+        self._enquired_at: Millis | None = None
+        self._pdus = 0
         self._octets_in = 0
         self._octets_out = 0
         self._peer_is_gone = False
+        self.tap: Tap | None = None
+        """Who listens to this link's octets, for a while; may be set and taken away any time."""
 
     async def run(self) -> None:
         """Serve the link until it ends.
@@ -130,6 +135,11 @@ class Connection:
             opened_at=self._opened_at,
             bound_at=self._bound_at,
             alive_at=self._alive_at,
+            enquired_at=self._enquired_at,
+            pdus=self._pdus,
+            octets_in=self._octets_in,
+            octets_out=self._octets_out,
+            recording=self.tap is not None,
             window=session.window,
             arrivals=session.arrivals,
             answered=session.answered_up_to(),
@@ -210,7 +220,7 @@ class Connection:
         if session.phase is Phase.BOUND:
             self._framer.limit = pdu_limit(self._listener, bound=True)
             self._bound_at = self._clock()
-            self._gate.opened(self.status())
+            self._gate.opened(self)
         elif verdict.account is None:
             _log.warning(
                 "bind.refused",
@@ -242,6 +252,8 @@ class Connection:
                     break
                 session.sent()
                 self._octets_out += len(data)
+                if self.tap is not None:
+                    self.tap.said(self.status(), data)
                 crashpoint.reached("carrier.answered")
                 self._drained.set()
             elif session.closed:
@@ -270,6 +282,9 @@ class Connection:
         self._octets_in += len(data)
         self._follow(now)
         frames = self._framer.feed(data)
+        self._pdus += len(frames)
+        if self.tap is not None and frames:
+            self.tap.heard(self.status(), frames)
         pdus = [decode(frame) for frame in frames]
         crashpoint.reached("carrier.decoded")
         places: list[int] = []
@@ -277,6 +292,8 @@ class Connection:
         for frame, pdu in zip(frames, pdus, strict=True):
             event = session.receive(pdu, now)
             if event is None:
+                if pdu.command_id | RESPONSE_BIT == CommandId.enquire_link_resp:
+                    self._enquired_at = received_at
                 continue
             if type(event) is Arrived:
                 account = session.account
@@ -293,27 +310,40 @@ class Connection:
         if arrivals:
             crashpoint.reached("carrier.interpreted")
             nursery.start_soon(self._take, places, arrivals)
-        lost = self._framer.lost
-        if lost:
-            _log.warning(
-                "framing.lost",
-                link=self._link,
-                peer=self._peer,
-                account=session.account.name if session.account else "",
-                detail=lost.detail,
-                octets=self._octets_in,
-                prefix=self._framer.pending_prefix().hex(),
-            )
-            session.framing_lost(lost, now)
+        if self._framer.lost:
+            self._lose(self._framer.lost, now)
         if self._ticked and frames:  # what was asked may be answered, and the next question nearer
             self._ticked = False
             self._set_alarm()
         self._moved()
 
+    def _lose(self, lost: WireError, now: float) -> None:
+        account = self._session.account
+        _log.warning(
+            "framing.lost",
+            link=self._link,
+            peer=self._peer,
+            account=account.name if account else "",
+            detail=lost.detail,
+            octets=self._octets_in,
+            prefix=self._framer.pending_prefix().hex(),
+        )
+        self._session.framing_lost(lost, now)
+
     def _interpret(
-        self, pdu: Pdu, frame: bytes, account: Account, place: int, received_at: Millis
+        self,
+        pdu: Pdu | Undecodable,
+        frame: bytes,
+        account: Account,
+        place: int,
+        received_at: Millis,
     ) -> Arrival:
         try:
+            if type(pdu) is Undecodable:
+                return unreadable(
+                    pdu, account, link=self._link, place=place, received_at=received_at
+                )
+            assert type(pdu) is Pdu
             return interpret(
                 pdu, frame, account, link=self._link, place=place, received_at=received_at
             )
@@ -349,6 +379,8 @@ class Connection:
         """Tell everybody concerned that the link has ended."""
         session = self._session
         status = self.status()
+        if self.tap is not None:
+            self.tap.ended(status)
         if self._bound_at is not None:
             if not session.parted:
                 self._inbox.lost(

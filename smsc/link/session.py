@@ -155,7 +155,8 @@ class Arrived(Struct, frozen=True, gc=False):
 
     place: int
     """Its place among the link's arrivals, counted from 1."""
-    pdu: Pdu
+    pdu: Pdu | Undecodable
+    """Undecodable where the account wants such a one kept rather than refused."""
 
 
 class BindAsked(Struct, frozen=True):
@@ -311,6 +312,8 @@ class Session:
         if command != _ENQUIRE_LINK:
             timers.worked(now)
         if type(pdu) is Undecodable:
+            if self._is_kept(pdu):
+                return self._take(pdu, now)
             self._refuse_undecodable(pdu, now)
             return None
         assert type(pdu) is Pdu
@@ -454,7 +457,18 @@ class Session:
 
     # Inside.
 
-    def _take(self, pdu: Pdu, now: float) -> Arrived | None:
+    def _is_kept(self, pdu: Undecodable) -> bool:
+        """Whether a PDU that can't be read is taken in all the same, as the octets it is."""
+        account = self.account
+        return (
+            self._phase is _BOUND
+            and pdu.command_id in _MESSAGES
+            and pdu.error.consequence == "answer"
+            and account is not None
+            and account.unreadable == "accept"
+        )
+
+    def _take(self, pdu: Pdu | Undecodable, now: float) -> Arrived | None:
         admission = self._admission
         if admission is None or not admission.admit(len(self._open), now):
             self._refuse(pdu.command_id, Status.ESME_RTHROTTLED, pdu.sequence_number)
