@@ -6,6 +6,7 @@ local half of the configuration from it and never read the file. With ``--role``
 process, which does all this itself.
 """
 
+import faulthandler
 import random
 import signal
 import sys
@@ -117,6 +118,8 @@ def serve(*, config: str | None, role: Role | None, child: int | None) -> int:
     Exit status 0 if it ended in good order, 1 if something was cut short or could not begin, 2
     for a wrong configuration.
     """
+    # Should native code crash a process, its last words are where every thread stood.
+    faulthandler.enable()
     if child is not None:
         return _be_child(child)
     path = require_config(config)

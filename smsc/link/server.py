@@ -27,6 +27,17 @@ BACKLOG = 4096
 
 _OVERLOAD = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
+# What befell one connection before we took it: accept(2) hands on errors of the network, and
+# asks to treat them like EAGAIN. (EPERM: a firewall forbade it.) Not every system knows them all.
+_GONE = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED", "ECONNRESET", "EPROTO", "ENOPROTOOPT", "ENETDOWN", "ENETUNREACH",
+        "EHOSTDOWN", "EHOSTUNREACH", "ENONET", "EOPNOTSUPP", "ETIMEDOUT", "EPERM",
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
+
 _log: FilteringBoundLogger = structlog.get_logger()
 
 
@@ -72,8 +83,9 @@ class Server:
         Resource handling: ``sockets`` are closed on the way out, and every connection is.
 
         Error handling: an accept that fails for want of resources is logged and tried again
-        after :data:`ACCEPT_PAUSE`; any other accept error is raised. No connection's fault
-        reaches another connection.
+        after :data:`ACCEPT_PAUSE`; one that fails because its connection went away before we
+        took it is logged and passed over; any other accept error is raised. No connection's
+        fault reaches another connection.
         """
         try:
             async with trio.open_nursery() as links:
@@ -118,6 +130,9 @@ class Server:
                     stream = await listening.accept()
                 except OSError as error:
                     self._room.release()
+                    if error.errno in _GONE:
+                        _log.warning("accept.gone", error=os.strerror(error.errno or 0))
+                        continue
                     if error.errno not in _OVERLOAD:
                         raise
                     _log.error(

@@ -316,6 +316,28 @@ async def test_an_accept_that_lacks_resources_is_tried_again(
     assert [event["event"] for event in log].count("accept.overload") == 2
 
 
+async def test_an_accept_whose_connection_has_gone_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    accept = trio.SocketListener.accept
+    failures = iter([errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EPERM])
+
+    async def unlucky(self: trio.SocketListener) -> trio.SocketStream:
+        error = next(failures, None)
+        if error:
+            raise OSError(error, "gone")
+        return await accept(self)
+
+    monkeypatch.setattr(trio.SocketListener, "accept", unlucky)
+    with structlog.testing.capture_logs() as log:
+        async with serving(Listener(max_connections=1)) as port:
+            peer = await port.dial()
+            await peer.bind()
+            await peer.stream.aclose()
+
+    assert [event["event"] for event in log].count("accept.gone") == 4
+
+
 # Shutdown.
 
 
