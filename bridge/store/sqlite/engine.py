@@ -21,13 +21,25 @@ from bridge.store.contract import (
     MessageRecord,
     MessageRow,
     OpenSet,
+    Order,
     ProcessStatus,
     QuarantineRow,
     Record,
     Recorded,
+    Refusal,
+    RefusalRow,
     Settlement,
 )
-from bridge.store.sqlite import fragments, live, processes, reading, recording, repeats, sending
+from bridge.store.sqlite import (
+    fragments,
+    live,
+    ordering,
+    processes,
+    reading,
+    recording,
+    repeats,
+    sending,
+)
 from bridge.store.sqlite.connection import Database, Tx
 from smsc.message import Millis
 from smsc.status import LinkStatus
@@ -203,6 +215,26 @@ class SqliteStore:
     def links(self) -> list[LinkStatus]:
         """Return links of all processes, live ones first."""
         return self._read(processes.links)
+
+    def order(self, order: Order) -> None:
+        """Give an order; one of the same id is replaced."""
+        self._write(lambda tx: ordering.order(tx, order))
+
+    def orders(self, now: Millis) -> list[Order]:
+        """Return the orders that stand."""
+        return self._read(lambda tx: ordering.orders(tx, now))
+
+    def refuse(self, refusals: Sequence[Refusal]) -> None:
+        """Keep refusals: the newest 1,000 of each account, and of strangers together."""
+        self._write(lambda tx: ordering.refuse(tx, refusals))
+
+    def refusals(
+        self, *, account: str | None = None, limit: int = 50, before: int | None = None
+    ) -> list[RefusalRow]:
+        """List refusals, newest first."""
+        return self._read(
+            lambda tx: ordering.refusals(tx, account=account, limit=limit, before=before)
+        )
 
     def apply(self, source: str, objects: Sequence[LiveObject], now: Millis) -> Applied:
         """Make what ``source`` declares exactly ``objects``."""
