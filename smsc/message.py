@@ -57,11 +57,11 @@ class Concat(Struct, frozen=True, gc=False):
     """1-based, at most :attr:`total`."""
 
 
-class Part(Struct, frozen=True, gc=False):
+class Part(Struct, frozen=True, gc=False, omit_defaults=True):
     """User data of one PDU and all that is needed to read it, now or again later."""
 
     octets: bytes
-    """User data behind the header, as it came (one septet an octet unless packed)."""
+    """User data behind the header, as it came: one septet an octet unless :attr:`packed`."""
     charset: str
     """Name of the charset it is read with: see :mod:`smsc.text.charset`."""
     coding: int
@@ -72,9 +72,13 @@ class Part(Struct, frozen=True, gc=False):
     """National language locking table; 0 is the default alphabet."""
     single: int = 0
     """National language single shift table; 0 is the default extension table."""
+    packed: bool = False
+    """``gsm7`` octets hold eight septets in seven, aligned to a septet behind the header."""
+    cut: bytes = b""
+    """What was cut from the end of :attr:`octets` because an option of the account said so."""
 
 
-class Content(Struct, frozen=True):
+class Content(Struct, frozen=True, omit_defaults=True):
     """What a message says."""
 
     text: str
@@ -93,7 +97,7 @@ class Content(Struct, frozen=True):
         return not self.missing
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, omit_defaults=True):
     """A whole inbound SMS."""
 
     origin: Origin
@@ -109,11 +113,23 @@ class Message(Struct, frozen=True):
     tlvs: tuple[tuple[int, bytes], ...] = ()
     """Optional parameters as they came, in order, repeated ones too."""
     metadata: dict[str, str | int] = {}
-    """Message class, ports, language and so on, where present."""
+    """Message class, ports, language and so on, where present: the names are those of
+    :mod:`smsc.content.metadata`."""
 
 
-class Fragment(Struct, frozen=True):
-    """One segment of a concatenated message."""
+class ReceiptReading(Struct, frozen=True, gc=False, omit_defaults=True):
+    """How a receipt that comes in segments is to be read once it is whole."""
+
+    time_zone: str = "UTC"
+    """IANA zone of its dates."""
+    ids: str = "as-is"
+    """The rule for its ids."""
+    by_text: bool = False
+    """It is a receipt only if its text reads like one."""
+
+
+class Fragment(Struct, frozen=True, omit_defaults=True):
+    """One segment of a concatenated message or receipt."""
 
     origin: Origin
     source: Address
@@ -125,10 +141,12 @@ class Fragment(Struct, frozen=True):
     tlvs: tuple[tuple[int, bytes], ...] = ()
     metadata: dict[str, str | int] = {}
     flags: tuple[str, ...] = ()
+    receipt: ReceiptReading | None = None
+    """Set where the whole is, or may be, a receipt."""
 
 
-class Receipt(Struct, frozen=True):
-    """A delivery receipt (SMPP 3.4 appendix B), read as far as it could be."""
+class Receipt(Struct, frozen=True, omit_defaults=True):
+    """A delivery receipt, final or intermediate, read as far as it could be."""
 
     origin: Origin
     source: Address
@@ -140,9 +158,9 @@ class Receipt(Struct, frozen=True):
     id_text: str | None = None
     """The id as the text gives it."""
     id_tlv: str | None = None
-    """The id as the TLV gives it."""
+    """The id as the optional parameter gives it."""
     id: str | None = None
-    """The id to match on: TLV before text, normalised by the account's rule."""
+    """The id to match on: parameter before text, in the form the account's rule asks for."""
     state: str | None = None
     """``DELIVRD``, ``UNDELIV`` …: as the specification abbreviates it where it is known."""
     error: str | None = None
