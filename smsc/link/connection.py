@@ -35,7 +35,7 @@ from smsc.config import Account, Listener
 from smsc.content.interpret import interpret, unreadable
 from smsc.inbox import BindGate, BindRequest, BindVerdict, Inbox, LinkLoss
 from smsc.link.limits import pdu_limit
-from smsc.link.session import Arrived, BindAsked, OutbindAsked, Phase, Session
+from smsc.link.session import Arrived, BindAsked, Event, OutbindAsked, Phase, Session
 from smsc.link.tap import Tap
 from smsc.message import Arrival, Millis, Verdict, VerdictKind
 from smsc.status import LinkStatus
@@ -53,6 +53,7 @@ WRITE_TIMEOUT = 10.0
 LINGER = 1.0
 """Seconds the peer has to close its side after we closed ours."""
 
+_ENQUIRE_LINK_RESP = int(CommandId.enquire_link_resp)
 _UNAVAILABLE = Verdict(VerdictKind.UNAVAILABLE)
 
 _log: FilteringBoundLogger = structlog.get_logger()
@@ -62,7 +63,10 @@ class Connection:
     """One link of a carrier that dialled us, from its first octet to its last.
 
     Args are what :class:`smsc.link.server.Server` knows: ``link`` is the link's id, ``peer`` its
-    ``address:port``, ``clock`` the time of day. The stream is closed when :meth:`run` returns.
+    ``address:port``, ``clock`` the time of day; ``tls`` and ``certificate`` are as in
+    :class:`smsc.inbox.BindRequest`. The stream is closed when :meth:`run` returns.
+    ``tls`` and ``certificate`` are what :class:`~smsc.inbox.BindRequest` says of them; ``began``
+    is when the peer connected, on trio's clock: session initiation counts from there.
     """
 
     def __init__(
@@ -75,19 +79,27 @@ class Connection:
         inbox: Inbox,
         gate: BindGate,
         clock: Callable[[], Millis],
+        tls: str = "",
+        certificate: str = "",
+        began: float | None = None,
     ) -> None:
         self._stream = stream
         self._link = link
         self._peer = peer
+        self._tls = tls
+        self._certificate = certificate
         self._listener = listener
         self._inbox = inbox
         self._gate = gate
         self._clock = clock
-        self._session = Session(listener, trio.current_time())
+        self._tls = tls
+        self._certificate = certificate
+        self._session = Session(listener, trio.current_time() if began is None else began)
         self._phase = self._session.phase  # as of the latest _moved
         self._framer = Framer(pdu_limit(listener, bound=False))
         self._ready = trio.Event()  # something to write, or the end
         self._drained = trio.Event()  # reading may go on
+        self._heard = trio.Event()  # any PDU of the peer, or the end
         self._alarm = trio.CancelScope()
         self._ticked = False  # since the latest chunk
         self._opened_at = self._alive_at = clock()
@@ -97,6 +109,8 @@ class Connection:
         self._octets_in = 0
         self._octets_out = 0
         self._peer_is_gone = False
+        self._scope: trio.CancelScope | None = None
+        self._reported = False
         self.tap: Tap | None = None
         """Who listens to this link's octets, for a while; may be set and taken away any time."""
 
@@ -108,11 +122,13 @@ class Connection:
         """
         try:
             async with trio.open_nursery() as nursery:
+                self._scope = nursery.cancel_scope
                 nursery.start_soon(self._flush, nursery.cancel_scope)
                 nursery.start_soon(self._keep_time)
                 await self._read(nursery)
         finally:
             self._session.stop("cancelled")  # unless it has ended already
+            self._heard.set()
             self._report()
             try:
                 if not self._peer_is_gone:
@@ -134,7 +150,9 @@ class Connection:
             version=session.version,
             opened_at=self._opened_at,
             bound_at=self._bound_at,
+            tls=self._tls,
             alive_at=self._alive_at,
+            tls=self._tls,
             enquired_at=self._enquired_at,
             pdus=self._pdus,
             octets_in=self._octets_in,
@@ -152,6 +170,30 @@ class Connection:
         """Begin to part: answer what is open, unbind, await the answer. Returns at once."""
         self._session.unbind(reason, trio.current_time())
         self._moved()
+
+    async def probe(self, seconds: float) -> bool:
+        """Ask the peer whether it is there; return whether any PDU came within ``seconds``.
+
+        A link whose peer stayed silent is closed at once, and inbox and gate have heard of it
+        when this returns. False as well for one that ended meanwhile for any other reason.
+        Cancelling this leaves the link as it is.
+        """
+        session = self._session
+        session.enquire(trio.current_time())
+        self._moved()
+        self._heard = heard = self._heard if not self._heard.is_set() else trio.Event()
+        if not session.closed:
+            with trio.move_on_after(seconds):
+                await heard.wait()
+            if not heard.is_set():
+                self._peer_is_gone = True
+                session.stop("probe-timeout")
+                if self._scope is not None:  # a write that nobody reads must not hold it up
+                    self._scope.cancel()
+        if session.closed:
+            self._report()
+            return False
+        return True
 
     def refresh(self) -> None:
         """Look at the account again now, rather than at the peer's next PDU."""
@@ -209,6 +251,8 @@ class Connection:
             password=asked.password,
             system_type=asked.system_type,
             version=asked.version,
+            tls=self._tls,
+            certificate=self._certificate,
         )
         try:
             verdict = await self._gate.ask(request)
@@ -282,19 +326,17 @@ class Connection:
         self._octets_in += len(data)
         self._follow(now)
         frames = self._framer.feed(data)
-        self._pdus += len(frames)
-        if self.tap is not None and frames:
-            self.tap.heard(self.status(), frames)
+        if frames:
+            self._pdus += len(frames)
+            self._heard.set()
+            if self.tap is not None:
+                self.tap.heard(self.status(), frames)
         pdus = [decode(frame) for frame in frames]
         crashpoint.reached("carrier.decoded")
         places: list[int] = []
         arrivals: list[Arrival] = []
         for frame, pdu in zip(frames, pdus, strict=True):
             event = session.receive(pdu, now)
-            if event is None:
-                if pdu.command_id | RESPONSE_BIT == CommandId.enquire_link_resp:
-                    self._enquired_at = received_at
-                continue
             if type(event) is Arrived:
                 account = session.account
                 assert account is not None  # nothing arrives on a link that is not bound
@@ -302,11 +344,10 @@ class Connection:
                 arrivals.append(
                     self._interpret(event.pdu, frame, account, event.place, received_at)
                 )
-            elif type(event) is BindAsked:
-                nursery.start_soon(self._ask, event)
-            elif type(event) is OutbindAsked:
-                # No account says that we may bind on a link the carrier opened.
-                session.unbind("outbind-not-expected", now)
+            elif pdu.command_id | RESPONSE_BIT == _ENQUIRE_LINK_RESP:
+                self._enquired_at = received_at
+            elif event is not None:
+                self._meet(event, nursery, now)
         if arrivals:
             crashpoint.reached("carrier.interpreted")
             nursery.start_soon(self._take, places, arrivals)
@@ -316,6 +357,14 @@ class Connection:
             self._ticked = False
             self._set_alarm()
         self._moved()
+
+    def _meet(self, event: Event, nursery: trio.Nursery, now: float) -> None:
+        """See to an event that is no arrival."""
+        if type(event) is BindAsked:
+            nursery.start_soon(self._ask, event)
+        elif type(event) is OutbindAsked:
+            # No account says that we may bind on a link the carrier opened.
+            self._session.unbind("outbind-not-expected", now)
 
     def _lose(self, lost: WireError, now: float) -> None:
         account = self._session.account
@@ -376,7 +425,10 @@ class Connection:
         self._alarm.deadline = math.inf if deadline is None else deadline
 
     def _report(self) -> None:
-        """Tell everybody concerned that the link has ended."""
+        """Tell everybody concerned that the link has ended, once."""
+        if self._reported:
+            return
+        self._reported = True
         session = self._session
         status = self.status()
         if self.tap is not None:
