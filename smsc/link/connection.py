@@ -63,10 +63,9 @@ class Connection:
     """One link of a carrier that dialled us, from its first octet to its last.
 
     Args are what :class:`smsc.link.server.Server` knows: ``link`` is the link's id, ``peer`` its
-    ``address:port``, ``clock`` the time of day; ``tls`` and ``certificate`` are as in
-    :class:`smsc.inbox.BindRequest`. The stream is closed when :meth:`run` returns.
-    ``tls`` and ``certificate`` are what :class:`~smsc.inbox.BindRequest` says of them; ``began``
-    is when the peer connected, on trio's clock: session initiation counts from there.
+    ``address:port``, ``clock`` the time of day; ``tls`` and ``certificate`` are what
+    :class:`~smsc.inbox.BindRequest` says of them; ``began`` is when the peer connected, on trio's
+    clock: session initiation counts from there. The stream is closed when :meth:`run` returns.
     """
 
     def __init__(
@@ -92,8 +91,6 @@ class Connection:
         self._inbox = inbox
         self._gate = gate
         self._clock = clock
-        self._tls = tls
-        self._certificate = certificate
         self._session = Session(listener, trio.current_time() if began is None else began)
         self._phase = self._session.phase  # as of the latest _moved
         self._framer = Framer(pdu_limit(listener, bound=False))
@@ -150,7 +147,6 @@ class Connection:
             version=session.version,
             opened_at=self._opened_at,
             bound_at=self._bound_at,
-            tls=self._tls,
             alive_at=self._alive_at,
             tls=self._tls,
             enquired_at=self._enquired_at,

@@ -242,10 +242,26 @@ async def test_a_bound_link_takes_large_pdus_and_loses_framing_above_the_limit(
         assert it.inbox.losses[0].unanswered == ()
 
 
+async def test_what_cannot_be_read_is_kept_and_answered(autojump_clock: MockClock) -> None:
+    """R3: a carrier that would send it for days goes on to the next."""
+    async with line() as it:
+        await it.peer.bind()
+        frame = struct.pack(">IIII", 20, CommandId.deliver_sm, 0, 5) + b"abcd"
+        await it.peer.send(frame, deliver(7))
+
+        assert await it.peer.told() == ("deliver_sm_resp", Status.ESME_ROK, 5)
+        assert await it.peer.told() == ("deliver_sm_resp", Status.ESME_ROK, 7)
+        unread, message = it.inbox.arrivals
+        assert isinstance(unread, Unreadable)
+        assert unread.raw == frame
+        assert (unread.origin.place, message.origin.place) == (1, 2)
+
+
 async def test_unreadable_and_unknown_pdus_are_answered_and_the_link_stays(
     autojump_clock: MockClock,
 ) -> None:
-    async with line() as it:
+    account = Account(name="acme", system_id="acme", unreadable="reject")
+    async with line(gate=MemoryGate(account)) as it:
         await it.peer.bind()
         await it.peer.send(
             struct.pack(">IIII", 20, CommandId.deliver_sm, 0, 5) + b"abcd",
@@ -486,6 +502,53 @@ async def test_new_account_options_hold_from_the_next_pdu(autojump_clock: MockCl
         await it.peer.send(deliver(1), deliver(2))
 
         assert await it.peer.told() == ("deliver_sm_resp", Status.ESME_RTHROTTLED, 2)
+
+
+async def test_r24_a_probed_peer_that_says_anything_keeps_its_link(
+    autojump_clock: MockClock,
+) -> None:
+    async with line() as it:
+        await it.peer.bind()
+        answers: list[bool] = []
+
+        async def probe() -> None:
+            answers.append(await it.connection.probe(2))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(probe)
+            nursery.start_soon(probe)
+            assert await it.peer.told() == ("enquire_link", 0, 1)
+            await trio.sleep(1.9)
+            await it.peer.send(deliver(2))
+
+        assert answers == [True, True]
+        assert it.connection.status().state == "bound"
+        assert it.gate.closes == []
+
+
+async def test_r24_a_probed_peer_that_stays_silent_is_closed_and_reported_first(
+    autojump_clock: MockClock,
+) -> None:
+    ours, theirs = memory_stream_pair()
+    stream = Stuck(ours)
+    async with line(stream=stream, peer=theirs) as it:
+        await it.peer.bind()
+        await wait_all_tasks_blocked()
+        it.inbox.hold = trio.Event()
+        await it.peer.send(deliver(2))
+        await it.inbox.took.wait()
+        stream.stuck = True
+        started = trio.current_time()
+
+        assert not await it.connection.probe(2)
+
+        assert trio.current_time() - started == pytest.approx(2)
+        assert [status.reason for status in it.gate.closes] == ["probe-timeout"]
+        assert it.inbox.losses[0].unanswered == (1,)
+        assert not await it.connection.probe(2)
+        await it.ended.wait()
+        assert trio.current_time() - started == pytest.approx(2)
+        assert len(it.gate.closes) == len(it.inbox.losses) == 1
 
 
 async def test_cancelling_closes_and_reports(autojump_clock: MockClock) -> None:

@@ -27,7 +27,7 @@ from smsc.wire.spec import (
     UnbindResp,
 )
 
-ACCOUNT = Account(name="acme", system_id="acme", window=10)
+ACCOUNT = Account(name="acme", system_id="acme", window=10, unreadable="reject")
 LISTENER = Listener()
 STORED = Verdict(VerdictKind.STORED, "msg_1")
 LOST = WireError("close", Status.ESME_RINVCMDLEN, "command_length", 0, "2147483648 octets")
@@ -152,11 +152,14 @@ TABLE: dict[str, dict[Phase, Status | None]] = {
     "alert_notification": {**dict.fromkeys(Phase, STATE), Phase.BOUND: None},
     "unknown": dict.fromkeys(Phase, COMMAND),
 }
-FOREIGN = {
+FOREIGN: dict[int, int] = {
     CommandId.query_sm: Status.ESME_RQUERYFAIL,
     CommandId.cancel_sm: Status.ESME_RCANCELFAIL,
     CommandId.replace_sm: Status.ESME_RREPLACEFAIL,
     CommandId.submit_multi: Status.ESME_RSUBMITFAIL,
+    CommandId.broadcast_sm: Status.ESME_RBCASTFAIL,
+    CommandId.query_broadcast_sm: Status.ESME_RBCASTQUERYFAIL,
+    CommandId.cancel_broadcast_sm: Status.ESME_RBCASTCANCELFAIL,
 }
 
 
