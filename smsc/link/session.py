@@ -56,6 +56,7 @@ from typing import Final
 from msgspec import Struct
 
 from smsc.config import Account, BindKind, Listener
+from smsc.content.reading import as_wanted
 from smsc.inbox import BindVerdict
 from smsc.link import answers
 from smsc.link.limits import Admission
@@ -311,6 +312,8 @@ class Session:
             return None
         if command != _ENQUIRE_LINK:
             timers.worked(now)
+        if type(pdu) is Pdu and pdu.flags:
+            pdu = as_wanted(pdu, self.account)
         if type(pdu) is Undecodable:
             if self._is_kept(pdu):
                 return self._take(pdu, now)
