@@ -13,10 +13,10 @@ from smsc.wire.spec import (
     BODIES,
     COMMAND_NAMES,
     STATUS_NAMES,
-    STATUS_TEXT,
-    TAG_NAMES,
     TLV_FORMS,
     Tag,
+    status_text,
+    tag_name,
 )
 
 TON: Final = {
@@ -69,6 +69,37 @@ _CODINGS = {
 }
 _CLASSES = ("class 0: shown at once", "class 1: phone", "class 2: SIM", "class 3: terminal")
 _NETWORK_TYPES = {1: "ANSI-136", 2: "IS-95", 3: "GSM"}
+
+# SMPP 5.0 §4.8.4
+_CONGESTION: Final = (
+    (0, "idle"),
+    (29, "low load"),
+    (49, "medium load"),
+    (79, "high load"),
+    (89, "optimum load"),
+    (99, "nearing congestion"),
+    (100, "congested"),
+)
+"""Up to which congestion_state a peer is what."""
+_CONTENT_NETWORKS = {0: "generic", 1: "GSM", 2: "TDMA", 3: "CDMA"}
+_AREA_FORMATS = {0: "alias", 1: "ellipsoid arc", 2: "polygon"}
+_UNITS = {
+    8: "seconds",
+    9: "minutes",
+    10: "hours",
+    11: "days",
+    12: "weeks",
+    13: "months",
+    14: "years",
+}
+_PORTED = {0: "not looked up", 1: "not ported", 2: "ported"}
+_VALIDITY = {
+    0: "kept for good",
+    1: "until power down",
+    2: "while in this registration area",
+    3: "shown only",
+    4: "for the time given",
+}
 
 _ELEMENTS: Final = {
     0x00: "concatenated message, 8-bit reference",
@@ -127,9 +158,7 @@ def of_field(name: str, value: object) -> str:
 def of_status(status: int) -> str:
     """Return the name of a command_status and what it says."""
     name = STATUS_NAMES.get(status)
-    if name is None:
-        return "not defined by SMPP 3.4"
-    return f"{name}: {STATUS_TEXT.get(status, 'reserved')}"
+    return f"{name}: {status_text(status)}" if name else f"not defined: {status_text(status)}"
 
 
 def of_element(iei: int) -> str:
@@ -152,15 +181,50 @@ def of_tlv(tag: int, value: bytes) -> str:
         return ""
     if form.kind == "c-octet-string":
         return repr(value.rstrip(b"\0").decode("latin-1"))
+    if not form.least <= len(value) <= form.most:
+        return ""  # thousands of digits are no value, and more than Python would write
     if form.kind == "integer":
-        if not form.least <= len(value) <= form.most:
-            return ""  # thousands of digits are no value, and more than Python would write
         number = int.from_bytes(value, "big")
-        state = STATES.get(number) if tag == Tag.message_state else None
-        return f"{number}" + (f" ({state})" if state else "")
-    if tag == Tag.network_error_code and len(value) == 3:
+        if tag == Tag.broadcast_area_success and number <= 100:
+            return f"{number} %"
+        words = _number_in_words(tag, number)
+        return f"{number}" + (f" ({words})" if words else "")
+    return _octets_in_words(tag, value)
+
+
+def _number_in_words(tag: int, number: int) -> str:
+    if tag == Tag.message_state:
+        return STATES.get(number, "")
+    if tag == Tag.congestion_state:
+        return next((words for most, words in _CONGESTION if number <= most), "")
+    if tag == Tag.broadcast_error_status:
+        return of_status(number)
+    if tag == Tag.broadcast_area_success:
+        return "not known" if number == 255 else ""
+    if tag == Tag.dest_addr_np_resolution:
+        return _PORTED.get(number, "")
+    return ""
+
+
+def _octets_in_words(tag: int, value: bytes) -> str:
+    if tag == Tag.network_error_code:
         network = _NETWORK_TYPES.get(value[0], f"network {value[0]}")
         return f"{network}, code {int.from_bytes(value[1:], 'big')}"
+    if tag == Tag.broadcast_content_type:
+        network = _CONTENT_NETWORKS.get(value[0], f"network {value[0]}")
+        return f"{network}, content 0x{value[1:].hex()}"
+    if tag == Tag.broadcast_frequency_interval:
+        if value[0] == 0:
+            return "as often as possible"
+        unit = _UNITS.get(value[0])
+        return f"every {int.from_bytes(value[1:], 'big')} {unit}" if unit else ""
+    if tag == Tag.broadcast_area_identifier:
+        return _AREA_FORMATS.get(value[0], "reserved")
+    if tag in (Tag.source_node_id, Tag.dest_node_id):
+        return repr(value.decode("latin-1"))
+    if tag == Tag.ms_validity:
+        words = _VALIDITY.get(value[0])
+        return f"{value[0]}" + (f" ({words})" if words else "")
     return ""
 
 
@@ -231,7 +295,7 @@ def rows(
         lines += more
     for tag, value in tlvs:
         behind = at + 4 + len(value)
-        name = "tlv " + TAG_NAMES.get(tag, f"{tag:04x}, unknown")
+        name = "tlv " + tag_name(tag)
         lines.append(row(at, octets[at:behind], name, None, of_tlv(tag, value)))
         at = behind
     return lines, at

@@ -1,19 +1,33 @@
-"""Commands (SMPP 3.4 §5.1.2.1), how each is answered, and when a peer may send it.
+"""Commands (SMPP 3.4 §5.1.2.1, 5.0 §4.7.5), how each is answered, and when a peer may send it.
 
-Our role: carriers bind to us as clients do to an SMSC, and hand over what their subscribers sent.
+There are two directions, told apart by what the *peer* is (:class:`Peer`), not by who opened the
+connection: on a link the carrier dialled, ``outbind`` turns one into the other.
+
+* The peer is an ESME: it binds to us as clients do to an SMSC, and hands over what its
+  subscribers sent.
+* The peer is an SMSC: we have dialled it, or it asked us to bind by ``outbind``; the bind is
+  ours, and it delivers to us as the specification has it.
 
 Named deviations from SMPP 3.4 §2.3 (which command may be issued by whom, in which state):
 
-* *arrivals*: ``deliver_sm`` comes from the bound peer, the reverse of the specification's
+* *arrivals*: ``deliver_sm`` comes from a bound ESME, the reverse of the specification's
   direction, and so do ``submit_sm`` and ``data_sm``: real carriers use either. All three are
-  taken in **every** bound state, whether the peer bound as receiver, transmitter or transceiver.
+  taken in **every** bound state, whether the link is bound as receiver, transmitter or
+  transceiver, and from either kind of peer: carriers that send ``submit_sm`` to those who dial
+  them exist as well.
 * ``enquire_link`` is answered in every state (§4.11 wants a bound one): carriers' load balancers
   probe with it before they bind.
 * ``alert_notification`` is taken from any bound peer, and has no answer.
+* ``outbind`` is welcome before a bind on a link that we dialled, too: it asks for what we are
+  about to do anyway, and has no answer.
 
 Commands that act on a message an ESME once submitted (``query_sm``, ``cancel_sm``,
-``replace_sm``) and ``submit_multi`` mean nothing towards us. They are known, so they are not
-answered ``ESME_RINVCMDID`` but with the status that says *this operation failed*.
+``replace_sm``), ``submit_multi`` and broadcasts mean nothing towards us. They are known, so that
+each is answered by its own response, by the sequence_number; and with the status that says *this
+operation failed*, which its caller expects, rather than ``ESME_RINVCMDID``: 5.0 (§4.7.6) allows
+that for operations which are not supported, but 3.4 only for unknown ones, and its peers take it
+for a fault in what they wrote. The matrix knows no versions: whoever sends a command of 5.0 knows
+its statuses.
 
 Responses are not in the table: one is right if it answers a request of ours, in any state.
 """
@@ -55,6 +69,12 @@ class CommandId(IntEnum):
     alert_notification = 0x00000102
     data_sm = 0x00000103
     data_sm_resp = 0x80000103
+    broadcast_sm = 0x00000111
+    broadcast_sm_resp = 0x80000111
+    query_broadcast_sm = 0x00000112
+    query_broadcast_sm_resp = 0x80000112
+    cancel_broadcast_sm = 0x00000113
+    cancel_broadcast_sm_resp = 0x80000113
     generic_nack = 0x80000000
 
 
@@ -83,13 +103,22 @@ def answer_id(command_id: int) -> int | None:
     return command_id | RESPONSE_BIT
 
 
+class Peer(Enum):
+    """What the other side of a link is (§2.1)."""
+
+    ESME = "esme"
+    """It binds to us."""
+    SMSC = "smsc"
+    """We bind to it: we dialled it, or it sent ``outbind``."""
+
+
 class LinkState(Enum):
     """State of a link as the peer's rights see it (§2.2)."""
 
     OPEN = "open"
-    """Connected; nobody has bound."""
+    """Connected; nobody has bound, or a bind of ours is not answered yet."""
     OUTBOUND = "outbound"
-    """The peer sent ``outbind``: now it is on us to bind."""
+    """The peer sent ``outbind``: now it is on us to bind, and it is an SMSC from here on."""
     BOUND_RX = "bound-rx"
     BOUND_TX = "bound-tx"
     BOUND_TRX = "bound-trx"
@@ -119,7 +148,15 @@ PEER_MAY_SEND: dict[LinkState, frozenset[CommandId]] = {
     LinkState.UNBINDING: frozenset({CommandId.enquire_link, CommandId.unbind}),
     LinkState.CLOSED: frozenset(),
 }
-"""State × request: what a peer may send us."""
+"""State × request: what an ESME may send us."""
+
+SMSC_MAY_SEND: dict[LinkState, frozenset[CommandId]] = {
+    **PEER_MAY_SEND,
+    LinkState.OPEN: frozenset({CommandId.outbind, CommandId.enquire_link}),
+}
+"""State × request: what an SMSC may send us. It differs before the bind, which is ours."""
+
+_MAY_SEND = {Peer.ESME: PEER_MAY_SEND, Peer.SMSC: SMSC_MAY_SEND}
 
 REFUSED_WHEN_BOUND: dict[int, Status] = {
     CommandId.bind_receiver: Status.ESME_RALYBND,
@@ -129,19 +166,24 @@ REFUSED_WHEN_BOUND: dict[int, Status] = {
     CommandId.cancel_sm: Status.ESME_RCANCELFAIL,
     CommandId.replace_sm: Status.ESME_RREPLACEFAIL,
     CommandId.submit_multi: Status.ESME_RSUBMITFAIL,
+    CommandId.broadcast_sm: Status.ESME_RBCASTFAIL,
+    CommandId.query_broadcast_sm: Status.ESME_RBCASTQUERYFAIL,
+    CommandId.cancel_broadcast_sm: Status.ESME_RBCASTCANCELFAIL,
 }
 """What a bound peer is answered to a known command that is of no use; else RINVBNDSTS."""
 
 
-def refusal(state: LinkState, command_id: int) -> Status | None:
+def refusal(state: LinkState, command_id: int, peer: Peer = Peer.ESME) -> Status | None:
     """Return the status a command is refused with in a state, or None where it is welcome.
 
-    A response is welcome in every state. An unknown request is ``ESME_RINVCMDID`` in every
-    state. Whether an answer exists at all is for :func:`answer_id` to say.
+    ``peer`` says what the other side is: an SMSC on every link that we dialled, and on others
+    from a welcome ``outbind`` on. A response is welcome in every state. An unknown request is
+    ``ESME_RINVCMDID`` in every state. Whether an answer exists at all is for :func:`answer_id`
+    to say.
     """
     if command_id & RESPONSE_BIT:
         return None
-    if command_id in PEER_MAY_SEND[state]:
+    if command_id in _MAY_SEND[peer][state]:
         return None
     if command_id not in COMMAND_NAMES:
         return Status.ESME_RINVCMDID
@@ -150,6 +192,6 @@ def refusal(state: LinkState, command_id: int) -> Status | None:
     return Status.ESME_RINVBNDSTS
 
 
-def allowed(state: LinkState, command_id: int) -> bool:
+def allowed(state: LinkState, command_id: int, peer: Peer = Peer.ESME) -> bool:
     """Return whether a peer may send a command in a state."""
-    return refusal(state, command_id) is None
+    return refusal(state, command_id, peer) is None

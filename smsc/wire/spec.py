@@ -1,8 +1,10 @@
-"""SMPP 3.4 as data: the body of every command, and all the tables around it.
+"""SMPP 3.4 and 5.0 as data: the body of every command, and all the tables around it.
 
 Each struct below **is** the specification of its command: fields in the order of the wire, each
 with its wire form (:mod:`smsc.wire.fields`). Codec and explanations are derived from them.
-Sections cited are of the SMPP 3.4 specification, issue 1.2.
+Sections cited are of the SMPP 3.4 specification, issue 1.2, unless 5.0 is named. 5.0 adds
+broadcasts, parameters and statuses, and lengthens nothing that 3.4 has but ``short_message``, to
+255 octets, which are read and flagged.
 
 The other tables are re-exported from here: commands and who may send them when
 (:mod:`smsc.wire.commands`), statuses (:mod:`smsc.wire.statuses`), optional parameters
@@ -18,9 +20,11 @@ from smsc.wire.commands import (
     PEER_MAY_SEND,
     REFUSED_WHEN_BOUND,
     RESPONSE_BIT,
+    SMSC_MAY_SEND,
     UNANSWERED,
     CommandId,
     LinkState,
+    Peer,
     allowed,
     answer_id,
     refusal,
@@ -38,8 +42,15 @@ from smsc.wire.fields import (
     Octets,
     fields_of,
 )
-from smsc.wire.statuses import STATUS_NAMES, STATUS_TEXT, Status, status_name
-from smsc.wire.tags import TAG_NAMES, TLV_FORMS, Tag, TlvForm
+from smsc.wire.statuses import (
+    STATUS_NAMES,
+    STATUS_RANGES,
+    STATUS_TEXT,
+    Status,
+    status_name,
+    status_text,
+)
+from smsc.wire.tags import TAG_NAMES, TAG_RANGES, TLV_FORMS, Tag, TlvForm, tag_name
 
 __all__ = [
     "ARRIVALS",
@@ -52,9 +63,12 @@ __all__ = [
     "PEER_MAY_SEND",
     "REFUSED_WHEN_BOUND",
     "RESPONSE_BIT",
+    "SMSC_MAY_SEND",
     "STATUS_NAMES",
+    "STATUS_RANGES",
     "STATUS_TEXT",
     "TAG_NAMES",
+    "TAG_RANGES",
     "TLV_FORMS",
     "UNANSWERED",
     "AlertNotification",
@@ -67,7 +81,11 @@ __all__ = [
     "BindTransmitter",
     "BindTransmitterResp",
     "Body",
+    "BroadcastSm",
+    "BroadcastSmResp",
     "CString",
+    "CancelBroadcastSm",
+    "CancelBroadcastSmResp",
     "CancelSm",
     "CancelSmResp",
     "CommandId",
@@ -89,6 +107,9 @@ __all__ = [
     "MessageIdResp",
     "Octets",
     "Outbind",
+    "Peer",
+    "QueryBroadcastSm",
+    "QueryBroadcastSmResp",
     "QuerySm",
     "QuerySmResp",
     "ReplaceSm",
@@ -110,6 +131,8 @@ __all__ = [
     "fields_of",
     "refusal",
     "status_name",
+    "status_text",
+    "tag_name",
 ]
 
 BIND_STRING_LIMIT = 256
@@ -406,6 +429,57 @@ class AlertNotification(Body, frozen=True):
     esme_addr: Address65 = ""
 
 
+# Broadcasts: SMPP 5.0 §4.4 broadcast_sm, §4.6 query_broadcast_sm and cancel_broadcast_sm. Where,
+# how often and what for is in optional parameters, which are not looked at in order to read one.
+
+
+class BroadcastSm(Body, frozen=True):
+    """A message to everybody in some areas (5.0 §4.4.1)."""
+
+    service_type: ServiceType = ""
+    source_addr_ton: Int1 = 0
+    source_addr_npi: Int1 = 0
+    source_addr: Address21 = ""
+    message_id: MessageId = ""
+    priority_flag: Int1 = 0
+    schedule_delivery_time: Time = ""
+    validity_period: Time = ""
+    replace_if_present_flag: Int1 = 0
+    data_coding: Int1 = 0
+    sm_default_msg_id: Int1 = 0
+
+
+class BroadcastSmResp(MessageIdResp, frozen=True):
+    """Answer to broadcast_sm (5.0 §4.4.1)."""
+
+
+class QueryBroadcastSm(Body, frozen=True):
+    """What became of a broadcast? (5.0 §4.6.1)."""
+
+    message_id: MessageId = ""
+    source_addr_ton: Int1 = 0
+    source_addr_npi: Int1 = 0
+    source_addr: Address21 = ""
+
+
+class QueryBroadcastSmResp(MessageIdResp, frozen=True):
+    """Answer to query_broadcast_sm (5.0 §4.6.1)."""
+
+
+class CancelBroadcastSm(Body, frozen=True):
+    """Do not broadcast a message any more (5.0 §4.6.2)."""
+
+    service_type: ServiceType = ""
+    message_id: MessageId = ""
+    source_addr_ton: Int1 = 0
+    source_addr_npi: Int1 = 0
+    source_addr: Address21 = ""
+
+
+class CancelBroadcastSmResp(Body, frozen=True):
+    """Answer to cancel_broadcast_sm (5.0 §4.6.2)."""
+
+
 BODIES: dict[int, type[Body]] = {
     CommandId.bind_receiver: BindReceiver,
     CommandId.bind_receiver_resp: BindReceiverResp,
@@ -433,6 +507,12 @@ BODIES: dict[int, type[Body]] = {
     CommandId.alert_notification: AlertNotification,
     CommandId.data_sm: DataSm,
     CommandId.data_sm_resp: DataSmResp,
+    CommandId.broadcast_sm: BroadcastSm,
+    CommandId.broadcast_sm_resp: BroadcastSmResp,
+    CommandId.query_broadcast_sm: QueryBroadcastSm,
+    CommandId.query_broadcast_sm_resp: QueryBroadcastSmResp,
+    CommandId.cancel_broadcast_sm: CancelBroadcastSm,
+    CommandId.cancel_broadcast_sm_resp: CancelBroadcastSmResp,
     CommandId.generic_nack: GenericNack,
 }
 """The body of every command."""

@@ -1,10 +1,18 @@
-"""``command_status`` (SMPP 3.4 §5.1.3): every value, and each in words."""
+"""``command_status``: every value, and each in words.
+
+Values up to 0xFF are those of SMPP 3.4 §5.1.3, those above it SMPP 5.0 §4.7.6 added; a few have
+another name there, which is an alias here. Any other value belongs to a *range* with a meaning of
+its own: message centres define errors of theirs in 0x400–0x4FF, the rest is reserved.
+"""
 
 from enum import IntEnum
 
 
 class Status(IntEnum):
-    """Statuses by their names in the specification. Peers send others too: those stay numbers."""
+    """Statuses by their names in SMPP 3.4, or in 5.0 where that is the first to have them.
+
+    Peers send others too: those stay numbers.
+    """
 
     ESME_ROK = 0x00
     ESME_RINVMSGLEN = 0x01
@@ -54,6 +62,33 @@ class Status(IntEnum):
     ESME_RINVOPTPARAMVAL = 0xC4
     ESME_RDELIVERYFAILURE = 0xFE
     ESME_RUNKNOWNERR = 0xFF
+
+    ESME_RSERTYPUNAUTH = 0x100
+    ESME_RPROHIBITED = 0x101
+    ESME_RSERTYPUNAVAIL = 0x102
+    ESME_RSERTYPDENIED = 0x103
+    ESME_RINVDCS = 0x104
+    ESME_RINVSRCADDRSUBUNIT = 0x105
+    ESME_RINVDSTADDRSUBUNIT = 0x106
+    ESME_RINVBCASTFREQINT = 0x107
+    ESME_RINVBCASTALIAS_NAME = 0x108
+    ESME_RINVBCASTAREAFMT = 0x109
+    ESME_RINVNUMBCAST_AREAS = 0x10A
+    ESME_RINVBCASTCNTTYPE = 0x10B
+    ESME_RINVBCASTMSGCLASS = 0x10C
+    ESME_RBCASTFAIL = 0x10D
+    ESME_RBCASTQUERYFAIL = 0x10E
+    ESME_RBCASTCANCELFAIL = 0x10F
+    ESME_RINVBCAST_REP = 0x110
+    ESME_RINVBCASTSRVGRP = 0x111
+    ESME_RINVBCASTCHANIND = 0x112
+
+    # What 5.0 calls what 3.4 has under another name.
+    ESME_RINVTLVSTREAM = ESME_RINVOPTPARSTREAM
+    ESME_RTLVNOTALLWD = ESME_ROPTPARNOTALLWD
+    ESME_RINVTLVLEN = ESME_RINVPARLEN
+    ESME_RMISSINGTLV = ESME_RMISSINGOPTPARAM
+    ESME_RINVTLVVAL = ESME_RINVOPTPARAMVAL
 
 
 STATUS_TEXT: dict[int, str] = {
@@ -105,8 +140,35 @@ STATUS_TEXT: dict[int, str] = {
     Status.ESME_RINVOPTPARAMVAL: "invalid optional parameter value",
     Status.ESME_RDELIVERYFAILURE: "delivery failed (data_sm_resp)",
     Status.ESME_RUNKNOWNERR: "unknown error",
+    Status.ESME_RSERTYPUNAUTH: "not authorised to use this service type",
+    Status.ESME_RPROHIBITED: "prohibited from using this operation",
+    Status.ESME_RSERTYPUNAVAIL: "this service type is not available",
+    Status.ESME_RSERTYPDENIED: "this service type is denied",
+    Status.ESME_RINVDCS: "invalid data coding scheme",
+    Status.ESME_RINVSRCADDRSUBUNIT: "invalid source address subunit",
+    Status.ESME_RINVDSTADDRSUBUNIT: "invalid destination address subunit",
+    Status.ESME_RINVBCASTFREQINT: "invalid broadcast frequency interval",
+    Status.ESME_RINVBCASTALIAS_NAME: "invalid broadcast alias name",
+    Status.ESME_RINVBCASTAREAFMT: "invalid broadcast area format",
+    Status.ESME_RINVNUMBCAST_AREAS: "invalid number of broadcast areas",
+    Status.ESME_RINVBCASTCNTTYPE: "invalid broadcast content type",
+    Status.ESME_RINVBCASTMSGCLASS: "invalid broadcast message class",
+    Status.ESME_RBCASTFAIL: "broadcast_sm failed",
+    Status.ESME_RBCASTQUERYFAIL: "query_broadcast_sm failed",
+    Status.ESME_RBCASTCANCELFAIL: "cancel_broadcast_sm failed",
+    Status.ESME_RINVBCAST_REP: "invalid number of repeated broadcasts",
+    Status.ESME_RINVBCASTSRVGRP: "invalid broadcast service group",
+    Status.ESME_RINVBCASTCHANIND: "invalid broadcast channel indicator",
 }
 """Each status in words."""
+
+STATUS_RANGES: tuple[tuple[int, int, str], ...] = (
+    (0x00000000, 0x000000FF, "reserved"),
+    (0x00000100, 0x000003FF, "reserved for extensions of SMPP"),
+    (0x00000400, 0x000004FF, "the peer's own error: ask the carrier what it means"),
+    (0x00000500, 0xFFFFFFFF, "reserved"),
+)
+"""First, last, and what a value between them means where it has no name: all 32 bits."""
 
 STATUS_NAMES: dict[int, str] = {int(status): status.name for status in Status}
 
@@ -114,3 +176,11 @@ STATUS_NAMES: dict[int, str] = {int(status): status.name for status in Status}
 def status_name(status: int) -> str:
     """Return the specification's name of a status, or ``0x`` and eight digits for any other."""
     return STATUS_NAMES.get(status) or f"0x{status:08x}"
+
+
+def status_text(status: int) -> str:
+    """Return any status in words: its own, or those of its range."""
+    text = STATUS_TEXT.get(status)
+    if text is not None:
+        return text
+    return next((words for first, last, words in STATUS_RANGES if first <= status <= last), "")

@@ -1,4 +1,8 @@
-"""Optional parameters (SMPP 3.4 §5.3.2): every tag, with the form of its value.
+"""Optional parameters (TLVs): every tag, with the form of its value.
+
+Those of SMPP 3.4 (§5.3.2), and those that 5.0 added (§4.8.1): ``congestion_state``, broadcasts,
+networks and number portability. Any other tag belongs to a *range*: carriers define parameters
+of their own in 0x1400–0x3FFF, and use others too.
 
 Names and forms explain a parameter. Nothing is looked up here in order to accept one: the codec
 keeps whatever comes, as (tag, octets), in order, repeated ones too.
@@ -62,7 +66,27 @@ class Tag(IntEnum):
     delivery_failure_reason = 0x0425
     more_messages_to_send = 0x0426
     message_state = 0x0427
+    congestion_state = 0x0428
     ussd_service_op = 0x0501
+    broadcast_channel_indicator = 0x0600
+    broadcast_content_type = 0x0601
+    broadcast_content_type_info = 0x0602
+    broadcast_message_class = 0x0603
+    broadcast_rep_num = 0x0604
+    broadcast_frequency_interval = 0x0605
+    broadcast_area_identifier = 0x0606
+    broadcast_error_status = 0x0607
+    broadcast_area_success = 0x0608
+    broadcast_end_time = 0x0609
+    broadcast_service_group = 0x060A
+    billing_identification = 0x060B
+    source_network_id = 0x060D
+    dest_network_id = 0x060E
+    source_node_id = 0x060F
+    dest_node_id = 0x0610
+    dest_addr_np_resolution = 0x0611
+    dest_addr_np_information = 0x0612
+    dest_addr_np_country = 0x0613
     display_time = 0x1201
     sms_signal = 0x1203
     ms_validity = 0x1204
@@ -112,14 +136,52 @@ TLV_FORMS: dict[int, TlvForm] = {
     Tag.delivery_failure_reason: _ONE,
     Tag.more_messages_to_send: _ONE,
     Tag.message_state: _ONE,
+    Tag.congestion_state: _ONE,
     Tag.ussd_service_op: TlvForm("octets", 1, 1),
+    Tag.broadcast_channel_indicator: _ONE,
+    Tag.broadcast_content_type: TlvForm("octets", 3, 3),
+    Tag.broadcast_content_type_info: TlvForm("octets", 1, 255),
+    Tag.broadcast_message_class: _ONE,
+    Tag.broadcast_rep_num: _TWO,
+    Tag.broadcast_frequency_interval: TlvForm("octets", 3, 3),
+    Tag.broadcast_area_identifier: TlvForm("octets", 1, 65_535),
+    Tag.broadcast_error_status: TlvForm("integer", 4, 4),
+    Tag.broadcast_area_success: _ONE,
+    Tag.broadcast_end_time: TlvForm("c-octet-string", 16, 17),
+    Tag.broadcast_service_group: TlvForm("octets", 1, 255),
+    Tag.billing_identification: TlvForm("octets", 1, 1_024),
+    Tag.source_network_id: TlvForm("c-octet-string", 7, 66),
+    Tag.dest_network_id: TlvForm("c-octet-string", 7, 66),
+    Tag.source_node_id: TlvForm("octets", 6, 6),
+    Tag.dest_node_id: TlvForm("octets", 6, 6),
+    Tag.dest_addr_np_resolution: _ONE,
+    Tag.dest_addr_np_information: TlvForm("octets", 0, 10),
+    Tag.dest_addr_np_country: TlvForm("octets", 1, 5),
     Tag.display_time: _ONE,
     Tag.sms_signal: _TWO,
-    Tag.ms_validity: _ONE,
-    Tag.alert_on_message_delivery: TlvForm("octets", 0, 0),
+    Tag.ms_validity: TlvForm("octets", 1, 4),  # 5.0 adds a unit and a number
+    Tag.alert_on_message_delivery: TlvForm("octets", 0, 1),  # 5.0 adds a kind of alert
     Tag.its_reply_type: _ONE,
     Tag.its_session_info: TlvForm("octets", 2, 2),
 }
-"""The form of every parameter of the specification."""
+"""The form of every parameter of the specifications."""
+
+TAG_RANGES: tuple[tuple[int, int, str], ...] = (
+    (0x0000, 0x05FF, "reserved"),
+    (0x0600, 0x10FF, "reserved for extensions of SMPP"),
+    (0x1100, 0x13FF, "reserved"),
+    (0x1400, 0x3FFF, "the carrier's own"),
+    (0x4000, 0xFFFF, "reserved"),
+)
+"""First, last, and what a tag between them is where it has no name: all 16 bits."""
 
 TAG_NAMES: dict[int, str] = {int(tag): tag.name for tag in Tag}
+
+
+def tag_name(tag: int) -> str:
+    """Return the specification's name of a tag, or four hex digits and what range they are of."""
+    name = TAG_NAMES.get(tag)
+    if name is not None:
+        return name
+    words = next((words for first, last, words in TAG_RANGES if first <= tag <= last), "")
+    return f"{tag:04x}, {words}"

@@ -50,6 +50,24 @@ def test_every_octet_has_a_coding_and_a_class_of_message() -> None:
         (0x0427, b"\xff" * 2_000, ""),
         (0x0423, b"\3\0\7", "GSM, code 7"),
         (0x0424, b"hi", ""),
+        (0x0428, b"\0", "0 (idle)"),
+        (0x0428, b"\x55", "85 (optimum load)"),
+        (0x0428, b"\x65", "101"),
+        (0x0601, b"\1\0\x11", "GSM, content 0x0011"),
+        (0x0605, b"\x09\0\x0a", "every 10 minutes"),
+        (0x0605, b"\0\0\0", "as often as possible"),
+        (0x0605, b"\x77\0\1", ""),
+        (0x0606, b"\0Mainz", "alias"),
+        (0x0606, b"\7x", "reserved"),
+        (0x0606, b"", ""),
+        (0x0607, b"\0\0\1\x0d", "269 (ESME_RBCASTFAIL: broadcast_sm failed)"),
+        (0x0608, b"\x64", "100 %"),
+        (0x0608, b"\xff", "255 (not known)"),
+        (0x0609, b"260701120000000+\0", "'260701120000000+'"),
+        (0x060F, b"001122", "'001122'"),
+        (0x0611, b"\2", "2 (ported)"),
+        (0x1204, b"\1", "1 (until power down)"),
+        (0x1204, b"\4\2\0\5", "4 (for the time given)"),
         (0x1403, b"hi", ""),
     ],
 )
@@ -62,5 +80,7 @@ def test_flags() -> None:
         "password is longer than the specification allows"
     )
     assert meanings.of_flag("bad-udh")
-    assert meanings.of_status(0x400) == "not defined by SMPP 3.4"
+    assert meanings.of_status(0x10D) == "ESME_RBCASTFAIL: broadcast_sm failed"
+    assert meanings.of_status(0x42E).startswith("not defined: the peer's own error")
+    assert meanings.of_status(0x600) == "not defined: reserved"
     assert meanings.of_element(0x99) == "unknown element"

@@ -10,14 +10,17 @@ from smsc.wire.commands import (
     PEER_MAY_SEND,
     REFUSED_WHEN_BOUND,
     RESPONSE_BIT,
+    SMSC_MAY_SEND,
     UNANSWERED,
     CommandId,
     LinkState,
+    Peer,
     allowed,
     answer_id,
     refusal,
 )
 from smsc.wire.statuses import Status
+from tests.fix_wireshark import Range
 
 BOUND = [LinkState.BOUND_RX, LinkState.BOUND_TX, LinkState.BOUND_TRX]
 NOT_BOUND = [state for state in LinkState if state not in BOUND]
@@ -28,13 +31,16 @@ def test_commands_agree_with_an_independent_table() -> None:
     ours = {command.name: int(command) for command in CommandId}
 
     assert {name: ours.get(name) for name in THEIRS} == THEIRS
-    # What that table lacks is the other half of a pair it has.
-    assert {name for name in ours if name not in THEIRS} <= {
-        "query_sm_resp",
-        "cancel_sm_resp",
-        "replace_sm_resp",
-        "submit_multi_resp",
+
+
+def test_commands_agree_with_wireshark(wireshark_values: dict[str, list[Range]]) -> None:
+    theirs = {
+        known.words.lower().replace(" - ", "_"): known.first
+        for known in wireshark_values["smpp.command_id"]
+        if not known.first & 0x01000000  # a vendor's
     }
+
+    assert theirs == {command.name: int(command) for command in CommandId}
 
 
 @pytest.mark.parametrize("command", CommandId)
@@ -56,19 +62,84 @@ def test_an_unknown_response_has_no_answer() -> None:
     assert answer_id(0x80000110) is None
 
 
-@pytest.mark.parametrize(("state", "command"), list(itertools.product(LinkState, CommandId)))
-def test_every_command_is_welcome_or_refused_with_a_status(
-    state: LinkState, command: CommandId
-) -> None:
-    status = refusal(state, command)
+EVERYTHING = list(itertools.product(Peer, LinkState, CommandId))
+MAY_SEND = {Peer.ESME: PEER_MAY_SEND, Peer.SMSC: SMSC_MAY_SEND}
 
-    assert allowed(state, command) is (status is None)
-    if command & RESPONSE_BIT or command in PEER_MAY_SEND[state]:
+
+@pytest.mark.parametrize(("peer", "state", "command"), EVERYTHING)
+def test_every_command_is_welcome_or_refused_with_a_status(
+    peer: Peer, state: LinkState, command: CommandId
+) -> None:
+    status = refusal(state, command, peer)
+
+    assert allowed(state, command, peer) is (status is None)
+    if command & RESPONSE_BIT or command in MAY_SEND[peer][state]:
         assert status is None
     elif state in BOUND:
         assert status == REFUSED_WHEN_BOUND.get(command, Status.ESME_RINVBNDSTS)
     else:
         assert status == Status.ESME_RINVBNDSTS
+
+
+@pytest.mark.parametrize("peer", Peer)
+def test_every_state_says_what_a_peer_may_send(peer: Peer) -> None:
+    assert set(LinkState) == set(MAY_SEND[peer])
+    assert all(not command & RESPONSE_BIT for row in MAY_SEND[peer].values() for command in row)
+
+
+@pytest.mark.parametrize("state", BOUND)
+def test_an_smsc_may_do_all_that_makes_sense_towards_an_esme(state: LinkState) -> None:
+    welcome = {
+        command.name
+        for command in CommandId
+        if not command & RESPONSE_BIT and allowed(state, command, Peer.SMSC)
+    }
+
+    assert welcome == {
+        "deliver_sm",
+        "data_sm",
+        "submit_sm",
+        "alert_notification",
+        "enquire_link",
+        "unbind",
+    }
+
+
+@pytest.mark.parametrize("command", sorted(BINDS))
+def test_an_smsc_does_not_bind_to_us(command: CommandId) -> None:
+    assert refusal(LinkState.OPEN, command, Peer.SMSC) == Status.ESME_RINVBNDSTS
+    for state in BOUND:
+        assert refusal(state, command, Peer.SMSC) == Status.ESME_RALYBND
+
+
+def test_outbind_is_for_an_open_link_whoever_opened_it() -> None:
+    for peer in Peer:
+        assert allowed(LinkState.OPEN, CommandId.outbind, peer)
+        for state in set(LinkState) - {LinkState.OPEN}:
+            assert refusal(state, CommandId.outbind, peer) == Status.ESME_RINVBNDSTS
+
+
+OPERATIONS = {
+    CommandId.query_sm: Status.ESME_RQUERYFAIL,
+    CommandId.cancel_sm: Status.ESME_RCANCELFAIL,
+    CommandId.replace_sm: Status.ESME_RREPLACEFAIL,
+    CommandId.submit_multi: Status.ESME_RSUBMITFAIL,
+    CommandId.broadcast_sm: Status.ESME_RBCASTFAIL,
+    CommandId.query_broadcast_sm: Status.ESME_RBCASTQUERYFAIL,
+    CommandId.cancel_broadcast_sm: Status.ESME_RBCASTCANCELFAIL,
+}
+
+
+@pytest.mark.parametrize("command", OPERATIONS)
+def test_an_operation_that_means_nothing_to_us_fails_by_its_own_response(
+    command: CommandId,
+) -> None:
+    answer = answer_id(command)
+
+    assert answer == command | RESPONSE_BIT
+    assert refusal(LinkState.OPEN, command) == Status.ESME_RINVBNDSTS
+    for state in BOUND:
+        assert refusal(state, command) == OPERATIONS[command]
 
 
 @pytest.mark.parametrize(("state", "command"), list(itertools.product(BOUND, sorted(ARRIVALS))))
@@ -96,7 +167,7 @@ def test_the_first_pdu_is_a_bind_an_outbind_or_enquire_link() -> None:
     assert BINDS | {CommandId.outbind, CommandId.enquire_link} == welcome
 
 
-@pytest.mark.parametrize("state", LinkState)
-def test_an_unknown_command_is_unknown_in_every_state(state: LinkState) -> None:
-    assert refusal(state, 0x110) == Status.ESME_RINVCMDID
-    assert refusal(state, 0x80000110) is None
+@pytest.mark.parametrize(("peer", "state"), list(itertools.product(Peer, LinkState)))
+def test_an_unknown_command_is_unknown_in_every_state(peer: Peer, state: LinkState) -> None:
+    assert refusal(state, 0x110, peer) == Status.ESME_RINVCMDID
+    assert refusal(state, 0x80000110, peer) is None
