@@ -3,6 +3,7 @@
     python -m tests.bench                  saturation, then 1,000 msg/s; medians of --runs
     python -m tests.bench --smoke          one tiny iteration of both, for the gate
     python -m tests.bench --memory 1000000 a million messages; is memory flat?
+    python -m tests.bench --codec          what decoding and interpreting a message cost
 
 The gateway runs as a user would run it (``smsbridge serve``, one process a role, SQLite synced
 before every answer) between a load generator and a sink of this folder, all on this machine.
@@ -28,6 +29,7 @@ if __name__ == "__main__":  # started by its path
 
 import psutil
 
+from tests.bench import codec
 from tests.bench.gateway import PASSWORD, SECRET, SYSTEM_ID, Gateway, tree
 
 HERE = Path(__file__).resolve().parent
@@ -202,12 +204,13 @@ def show(title: str, figures: Figures, *, as_json: bool) -> None:
         print(json.dumps({"case": title, **figures}), flush=True)
         return
     print(f"\n{title}")
+    width = max(22, *(len(key) + 2 for key in figures))
     for key, value in figures.items():
         if isinstance(value, dict):
             value = "  ".join(f"{name} {number:,}" for name, number in value.items()) or "-"
         elif not isinstance(value, str):
             value = f"{value:,}"
-        print(f"  {key.replace('_', ' '):<22}{value}", flush=True)
+        print(f"  {key.replace('_', ' '):<{width}}{value}", flush=True)
 
 
 def whole(figures: Figures) -> bool:
@@ -246,6 +249,15 @@ def measure_memory(options: argparse.Namespace) -> bool:
     return ok
 
 
+def measure_codec(options: argparse.Namespace) -> bool:
+    """Show what a message costs before it is stored; is it within its budget?"""
+    figures, over = codec.measure(smoke=options.smoke)
+    show("CPU microseconds", figures, as_json=options.json)
+    for words in over:
+        print(f"over budget: {words}", file=sys.stderr)
+    return not over
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
     p.add_argument("--runs", type=int, default=5, help="runs a case; medians are shown")
@@ -257,15 +269,20 @@ def main() -> None:
     p.add_argument("--mix", default="70,20,10", help="per cent of GSM-7, UCS-2, two parts")
     p.add_argument("--smoke", action="store_true", help="one tiny iteration; is everything there?")
     p.add_argument("--memory", type=int, metavar="N", help="send N messages; is memory flat?")
+    p.add_argument("--codec", action="store_true", help="decode and interpret, with no gateway")
     p.add_argument("--memory-rate", type=float, default=0, help="messages a second of that; 0: all")
     p.add_argument("--patience", type=float, default=20, help="give up when nothing comes so long")
     p.add_argument("--directory", help="where the store is (default: the temporary directory)")
     p.add_argument("--json", action="store_true", help="a line of JSON a case")
     options = p.parse_args()
+    if options.codec:
+        sys.exit(0 if measure_codec(options) else 1)
     if options.memory:
         sys.exit(0 if measure_memory(options) else 1)
     if options.smoke:
         options.runs, options.count, options.rate, options.seconds = 1, 1_000, 200, 1
+        if not measure_codec(options):
+            sys.exit(1)
     cases = {
         "saturation": {"count": options.count, "rate": 0},
         f"{options.rate:,.0f} msg/s": {
