@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from smsc.config import Account
 from smsc.inspect import BadLine, explain, parse_input, to_json, to_text
 from smsc.wire.pdu import Pdu, encode
-from smsc.wire.spec import BODIES, DeliverSm, Tag
+from smsc.wire.spec import BODIES, BroadcastSm, CommandId, DeliverSm, Tag
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 
@@ -251,6 +251,20 @@ def test_in_words() -> None:
         "message_class",
     ):
         assert words in text
+
+
+def test_a_broadcast_in_words() -> None:
+    tlvs = (
+        (Tag.broadcast_area_identifier, b"\0harbour"),
+        (Tag.broadcast_frequency_interval, b"\x09\0\x0a"),
+    )
+    body = BroadcastSm(source_addr="1234", message_id="b-7")
+    (explanation,) = explain(encode(Pdu(CommandId.broadcast_sm, 0, 7, body, tlvs)))
+    text = "\n".join(to_text(explanation))
+
+    for words in ("broadcast_sm", "'b-7'", "alias", "every 10 minutes"):
+        assert words in text
+    assert explanation.arrival is None
 
 
 def test_offsets_in_words_are_those_of_the_octets() -> None:

@@ -60,7 +60,7 @@ def test_any_octets_are_frames_pending_or_lost_and_bounded(chunks: list[bytes]) 
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, LIMIT + 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
-def test_an_impossible_length_loses_framing_at_its_fourth_octet(length: int) -> None:
+def test_r04_an_impossible_length_loses_framing_at_its_fourth_octet(length: int) -> None:
     octets = length.to_bytes(4, "big")
     framer = Framer(LIMIT)
 
@@ -141,7 +141,7 @@ def test_frames_are_bytes_whatever_is_fed() -> None:
         (b"\0\0\0\0", "< 16"),
     ],
 )
-def test_what_else_talks_to_the_port_is_named(octets: bytes, words: str) -> None:
+def test_r04_what_else_talks_to_the_port_is_named(octets: bytes, words: str) -> None:
     framer = Framer(131_072)
 
     framer.feed(octets)
