@@ -8,14 +8,17 @@ failure, so that nothing is left out there unnoticed.
 import json
 import os
 import shutil
+import struct
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from msgspec import Struct
 
 from bridge.customer import Customer
 from tests.fix_carriers import SENDER
@@ -152,3 +155,143 @@ async def events_of(gateway: Gateway, customer: Customer, *, before: int, new: i
     received = list(customer.received)[before:]
     assert [each.problem for each in received] == [""] * new, gateway.log()
     return [each.event for each in received]
+
+
+# The judge: what went over the wire, as a capture that tshark reads.
+
+SMPP_PORT = 2775
+"""The gateway's port in a capture, whatever it was."""
+
+
+class Seen(Struct, frozen=True):
+    """One PDU of the gateway, as tshark dissected it."""
+
+    command: int
+    status: int
+    sequence: int
+    marks: str
+    """What tshark has against it, in its words; empty: nothing."""
+
+
+Conversation = list[tuple[bool, bytes]]
+"""One connection: whether the gateway sent it, and PDUs, in order."""
+
+
+class Relay:
+    """Stands between carriers and the gateway and keeps what they said. Made by
+    :func:`open_relay`."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        """Where carriers connect instead."""
+        self.conversations: list[Conversation] = []
+
+    async def join(self, target: int, carrier: trio.SocketStream) -> None:
+        """Carry octets between a carrier and the gateway's port until both sides have ended."""
+        conversation: Conversation = []
+        self.conversations.append(conversation)
+        async with (
+            carrier,
+            await trio.open_tcp_stream("127.0.0.1", target) as gateway,
+            trio.open_nursery() as nursery,
+        ):
+            carry = partial(_carry, conversation, nursery.cancel_scope)
+            nursery.start_soon(carry, carrier, gateway, False)
+            nursery.start_soon(carry, gateway, carrier, True)
+
+
+async def _carry(
+    conversation: Conversation,
+    broken: trio.CancelScope,
+    source: trio.SocketStream,
+    target: trio.SocketStream,
+    ours: bool,
+) -> None:
+    pending = b""
+    try:
+        async for chunk in source:
+            pending += chunk
+            # A packet a PDU, so that each stands for itself in the capture.
+            while len(pending) >= 16 and len(pending) >= (size := _command_length(pending)):
+                conversation.append((ours, pending[:size]))
+                pending = pending[size:]
+            await target.send_all(chunk)
+        await target.send_eof()
+    except trio.BrokenResourceError:
+        broken.cancel()
+    if pending:
+        conversation.append((ours, pending))
+
+
+def _command_length(data: bytes) -> int:
+    return max(16, int.from_bytes(data[:4]))
+
+
+@asynccontextmanager
+async def open_relay(target: int) -> AsyncIterator[Relay]:
+    """A relay to this port of the gateway."""
+    (listening,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    relay = Relay(listening.socket.getsockname()[1])
+    async with trio.open_nursery() as nursery:
+
+        async def serve(carrier: trio.SocketStream) -> None:
+            await relay.join(target, carrier)
+
+        nursery.start_soon(trio.serve_listeners, serve, [listening])
+        yield relay
+        nursery.cancel_scope.cancel()
+
+
+def pcap(conversations: Sequence[Conversation]) -> bytes:
+    """A capture file of these: raw IPv4, one TCP packet a PDU, no checksums."""
+    out = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 0x40000, 101)]
+    for index, conversation in enumerate(conversations):
+        said = {False: 1, True: 1}
+        for number, (ours, pdu) in enumerate(conversation):
+            ports = (40_000 + index, SMPP_PORT)
+            source, target = reversed(ports) if ours else ports
+            hosts = bytes((192, 0, 2, 1 + ours)) + bytes((192, 0, 2, 2 - ours))
+            tcp = struct.pack(
+                ">HHIIBBHHH", source, target, said[ours], said[not ours], 0x50, 0x18, 65_535, 0, 0
+            )
+            said[ours] += len(pdu)
+            size = 40 + len(pdu)
+            ip = struct.pack(">BBHHHBBH", 0x45, 0, size, 0, 0, 64, 6, 0) + hosts
+            out.append(struct.pack("<IIII", index, number, size, size) + ip + tcp + pdu)
+    return b"".join(out)
+
+
+@pytest.fixture
+def tshark() -> str:
+    """The program."""
+    return find("tshark", get="apt-get install tshark")
+
+
+async def dissect(tshark: str, path: Path, conversations: Sequence[Conversation]) -> list[Seen]:
+    """What tshark makes of every PDU of the gateway, by way of a capture file at ``path``."""
+    await trio.Path(path).write_bytes(pcap(conversations))
+    shown = (
+        "smpp.command_id", "smpp.command_status", "smpp.sequence_number",
+        "_ws.malformed", "_ws.short", "_ws.expert.message",
+    )  # fmt: skip
+    done = await trio.run_process(
+        [
+            tshark, "-n", "-r", str(path), "-d", f"tcp.port=={SMPP_PORT},smpp",
+            "-Y", f"tcp.srcport=={SMPP_PORT}", "-T", "fields", "-E", "separator=|",
+            *(word for field in shown for word in ("-e", field)),
+        ],
+        capture_stdout=True,
+        capture_stderr=True,
+    )  # fmt: skip
+    seen = []
+    for line in done.stdout.decode().splitlines():
+        command, status, sequence, *marks = line.split("|")
+        seen.append(
+            Seen(
+                int(command or "0", 0),
+                int(status or "0", 0),
+                int(sequence or "0", 0),
+                " ".join(marks).strip(),
+            )
+        )
+    return seen
