@@ -63,11 +63,15 @@ def wireshark_tags(tshark: str, tmp_path_factory: pytest.TempPathFactory) -> dic
         pack(">IIII10xHH", 30, 0x103, 0, 1 + tag, tag, 0)
         for tag in range(0x1400)
     ]
-    file = tmp_path_factory.mktemp("wireshark") / "tags.pcap"
-    write_capture(file, frames)
-    shown = _run(tshark, "-r", str(file), "-d", f"tcp.port=={PORT},smpp", "-V", "-O", "smpp")
+    shown = dissect(tshark, tmp_path_factory.mktemp("wireshark") / "tags.pcap", frames)
     found = re.findall(r"Optional parameter: ([a-z]\w+) \(0x([0-9a-f]{4})\)", shown)
     return {int(tag, 16): name for name, tag in found}
+
+
+def dissect(tshark: str, file: Path, frames: Sequence[bytes]) -> str:
+    """Write frames as one packet each to ``file``; what Wireshark makes of them, in words."""
+    write_capture(file, frames)
+    return _run(tshark, "-r", str(file), "-d", f"tcp.port=={PORT},smpp", "-V", "-O", "smpp")
 
 
 def write_capture(file: Path, frames: Sequence[bytes]) -> None:

@@ -1,5 +1,6 @@
 import itertools
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,20 @@ from smsc.wire.spec import (
     COMMAND_NAMES,
     COMMANDS,
     RESPONSE_BIT,
+    TLV_FORMS,
     BindReceiver,
     BindTransceiver,
     Body,
     CommandId,
+    CString,
     DataSm,
     DeliverSm,
     DeliverSmResp,
+    Element,
     EnquireLink,
+    Integer,
+    Listing,
+    Octets,
     Outbind,
     SmeAddress,
     Status,
@@ -36,6 +43,7 @@ from smsc.wire.spec import (
     fields_of,
 )
 from tests.fix_pdus import exceeded, frames, pdus_of, structs, uint32
+from tests.fix_wireshark import dissect
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 LIMIT = 131_072
@@ -562,6 +570,43 @@ def test_fields_of_a_body_are_listed_with_their_counts() -> None:
             }
         ],
     }
+
+
+def filled(struct: type[Body] | type[Element]) -> Any:
+    """A body with something in every field."""
+    samples: dict[str, Any] = {}
+    for name, kind in fields_of(struct):
+        match kind:
+            case Integer():
+                samples[name] = 1
+            case CString():
+                samples[name] = "260701120000000+" if name.endswith(TIMES) else "12345"
+            case Octets():
+                samples[name] = b"text"
+            case Listing(elements=elements):
+                samples[name] = tuple(filled(element) for element in elements)
+    return struct(**samples)
+
+
+TIMES = ("_time", "_period", "_date")
+
+
+def test_wireshark_finds_nothing_wrong_with_what_we_write(tshark: str, tmp_path: Path) -> None:
+    bodies = [body for each in BODIES.values() for body in (each(), filled(each))]
+    frames = [encode(Pdu(COMMANDS[type(body)], 0, 1, body)) for body in bodies]
+    tlvs = {tag: bytes(form.least) for tag, form in TLV_FORMS.items()}
+    tlvs[Tag.broadcast_end_time] = b"260701120000000+\0"
+    del tlvs[Tag.broadcast_rep_num]  # Wireshark passes over one of its two octets (4.0)
+    frames += [
+        encode(Pdu(CommandId.data_sm, 0, 1, DataSm(), ((tag, value),)))
+        for tag, value in tlvs.items()
+    ]
+
+    shown = dissect(tshark, tmp_path / "written.pcap", frames)
+
+    operations = re.findall(r"Operation: .* \(0x(\w+)\)", shown)
+    assert [f"{frame[4:8].hex()}" for frame in frames] == operations
+    assert "Malformed" not in shown
 
 
 @given(structs(DeliverSm))
