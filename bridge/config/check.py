@@ -65,8 +65,11 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
 """Struct → option → smallest and largest value."""
 
 CHARSETS = (
-    "gsm7", "ucs2", "ucs2-le", "latin1", "ascii", "binary", "utf-8", "iso-8859-5", "iso-8859-8",
-    "iso-8859-15", "windows-1252", "shift_jis", "iso-2022-jp", "euc-jp", "euc-kr",
+    "gsm7", "ucs2", "ucs2-le", "latin1", "ascii", "binary", "utf-8", "big5", "euc-jp", "euc-kr",
+    "gb18030", "iso-2022-jp", "iso-8859-15", "iso-8859-2", "iso-8859-5", "iso-8859-6",
+    "iso-8859-7", "iso-8859-8", "iso-8859-9", "koi8-r", "shift_jis", "windows-1251",
+    "windows-1252", "x-airwide-ia5", "x-hp-roman8-esc8d", "x-tmobilenl-gsm", "x-vfd2-gsm",
+    "x-vftr-gsm",
 )  # fmt: skip
 """Those of :mod:`smsc.text.charset`, which the configuration must not import; a test holds both
 together."""

@@ -3,7 +3,8 @@
 A *set* is the fragments that belong together: equal :func:`set_key`. They arrive in any order,
 twice, over several links and accounts of one carrier. What is joined is octets, never text: a
 surrogate pair or an escape may be cut in two by a segment's end. So parts are joined as runs
-of equal charset and tables, and each run is read once.
+of equal charset and tables, and each run is read once. Packed septets begin anew in every
+segment (3GPP TS 23.040 §9.2.3.24), so they are unpacked part by part before they are joined.
 """
 
 import codecs
@@ -13,7 +14,7 @@ from itertools import groupby
 from typing import Final
 
 from smsc.message import Content, Fragment, Message, Millis, Part
-from smsc.text import charset
+from smsc.text import charset, packed
 from smsc.wire.spec import Tag
 
 GAP: Final = "[…]"
@@ -101,31 +102,64 @@ def _read(by_seq: dict[int, Fragment], total: int, flags: dict[str, None]) -> tu
     """Return text and encoding; adds to ``flags`` what the reading has to remark."""
     texts: list[str] = []
     encodings: set[str] = set()
+    mark = b""
     slots = [by_seq[seq].part if seq in by_seq else None for seq in range(1, total + 1)]
-    for tables, run in groupby(slots, _tables):
-        if tables is None:
+    for how, run in groupby(slots, _how):
+        if how is None:
             texts.extend(GAP for _ in run)
             continue
-        text, remarks = charset.decode(tables[0], _octets(tables[0], run), *tables[1:])
+        name, locking, single, is_packed = how
+        parts = [part for part in run if part is not None]
+        if is_packed:
+            octets = packed.join(parts)
+        elif name.startswith("ucs2"):
+            octets, sure = _ucs2(parts, mark, big=name == "ucs2")
+            if not sure:
+                flags[charset.UNDECODABLE] = None
+            if octets.startswith(_MARKS):
+                mark = octets[:2]
+        else:
+            octets = b"".join([part.octets for part in parts])
+        text, remarks = charset.decode(name, octets, locking, single)
         texts.append(text)
-        encodings.add(tables[0])
+        encodings.add(name)
         flags.update(dict.fromkeys(remarks))
     if encodings == {charset.BINARY}:
         return "", charset.BINARY  # octets have no text, and gaps in them no place to show
     return "".join(texts), encodings.pop() if len(encodings) == 1 else MIXED
 
 
-def _tables(part: Part | None) -> tuple[str, int, int] | None:
-    return None if part is None else (part.charset, part.locking, part.single)
+def _how(part: Part | None) -> tuple[str, int, int, bool] | None:
+    if part is None:
+        return None
+    return part.charset, part.locking, part.single, part.packed
 
 
 _MARKS = (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)
 
 
-def _octets(name: str, run: Iterable[Part | None]) -> bytes:
-    octets = [part.octets for part in run if part is not None]
-    if name.startswith("ucs2") and octets[0].startswith(_MARKS):
-        # Some senders begin every segment with the byte order mark; one is enough to read by.
+def _ucs2(parts: Sequence[Part], mark: bytes, *, big: bool) -> tuple[bytes, bool]:
+    """Return the octets of a run of UCS-2, and whether each has its place.
+
+    A byte order mark holds for what follows, also behind a gap: ``mark`` is that of the run
+    before. Some senders begin every segment with one, which is no text. Where the octets don't
+    come in pairs and a single part is to blame, the pairs behind it are kept whole.
+    """
+    octets = [part.octets for part in parts]
+    odd = [place for place, part in enumerate(octets) if len(part) % 2]
+    if octets[0].startswith(_MARKS):
         mark = octets[0][:2]
-        octets[1:] = [other.removeprefix(mark) for other in octets[1:]]
-    return b"".join(octets)
+    elif mark:
+        octets.insert(0, mark)
+    at = len(octets[0])
+    for place in range(1, len(octets)):
+        part = octets[place]
+        if at % 2 == 0 and part.startswith(_MARKS) and part[:2] == mark:
+            octets[place] = part[2:]
+        at += len(part)
+    lost = len(odd) == 1 and odd[0] < len(parts) - 1
+    if lost:
+        place = odd[0] + len(octets) - len(parts)
+        ordered = mark == codecs.BOM_UTF16_BE or (big and not mark)
+        octets[place] = octets[place][:-1] + (b"\xff\xfd" if ordered else b"\xfd\xff")
+    return b"".join(octets), not lost

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from smsc.content.receipt import MESSAGE_TYPE, MESSAGE_TYPES, STATES
-from smsc.text import charset
+from smsc.text import charset, coding
 from smsc.wire.fields import Body, CString, Element, Integer, Kind, Listing, fields_of
 from smsc.wire.spec import (
     BODIES,
@@ -123,9 +123,10 @@ FLAGS: Final = {
     "message-payload-ignored": "short_message and message_payload are both filled",
     "tlv-overrun": "an optional parameter runs past the end: the tail was dropped",
     "trailing": "octets after the last optional parameter: dropped",
+    coding.COMPRESSED: "the text is compressed (3GPP TS 23.042): handed on as octets",
     charset.UNDECODABLE: "some octets mean nothing in the charset",
     charset.UNKNOWN_CHARSET: "the account's options name a charset that does not exist",
-    charset.UNKNOWN_CODING: "this data_coding is reserved: the charset is a guess",
+    coding.UNKNOWN_CODING: "this data_coding is reserved: the charset is a guess",
     "unreadable-body": "the body of this response cannot be read; its status counts",
 }
 """Remarks on a reading, in words."""

@@ -1,43 +1,53 @@
 """Which characters a carrier's octets stand for.
 
-A *charset* has one canonical name, the one payloads show as ``encoding``. A carrier's
-*coding* is the ``data_coding`` octet of SMPP 3.4 §5.2.19, whose groups above 0x0F are those of
-3GPP TS 23.038 §4. Nothing here raises for any octets, coding or name: what cannot be read for
-sure is read as well as possible, and flagged. Text never holds lone surrogates or U+0000, which
-stores and JSON readers choke on: U+FFFD stands in their place.
+A *charset* has one canonical name. A carrier's *coding* is the ``data_coding`` octet, which
+:mod:`smsc.text.coding` takes apart. Nothing here raises for any octets, coding or name: what
+cannot be read for sure is read as well as possible, and flagged. Text never holds lone surrogates
+or U+0000, which stores and JSON readers choke on: U+FFFD stands in their place.
 """
 
 import codecs
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
-from smsc.text import gsm0338
+from smsc.message import Part
+from smsc.text import gsm0338, packed
+from smsc.text.coding import CODINGS
+from smsc.text.variants import VARIANTS
 
 UNDECODABLE: Final = "undecodable-octets"
 """Flag: some octets mean nothing in the charset; shown as their likeliest reading or U+FFFD."""
-UNKNOWN_CODING: Final = "unknown-coding"
-"""Flag: the coding is reserved or not defined; the charset is a guess."""
 UNKNOWN_CHARSET: Final = "unknown-charset"
 """Flag: the account's options name a charset that does not exist."""
 
 BINARY: Final = "binary"
-REPLACEMENT = "\ufffd"
+REPLACEMENT = gsm0338.REPLACEMENT
 
 _CODECS = {
-    "utf-8": "utf-8",
-    "iso-8859-5": "iso8859-5",
-    "iso-8859-8": "iso8859-8",
-    "iso-8859-15": "iso8859-15",
-    "windows-1252": "cp1252",
-    "shift_jis": "cp932",
-    "iso-2022-jp": "iso2022_jp_2",
-    "euc-jp": "euc_jp",
-    "euc-kr": "cp949",
+    "utf-8": ("utf-8-sig",),
+    "iso-8859-2": ("iso8859-2",),
+    "iso-8859-5": ("iso8859-5",),
+    "iso-8859-6": ("iso8859-6",),
+    "iso-8859-7": ("iso8859-7",),
+    "iso-8859-8": ("iso8859-8",),
+    "iso-8859-9": ("iso8859-9",),
+    "iso-8859-15": ("iso8859-15",),
+    "windows-1251": ("cp1251",),
+    "windows-1252": ("cp1252",),
+    "koi8-r": ("koi8-r",),
+    "shift_jis": ("cp932",),
+    # The first has half-width katakana, which phones send; the second Chinese and Korean.
+    "iso-2022-jp": ("iso2022_jp_ext", "iso2022_jp_2"),
+    "euc-jp": ("euc_jp",),
+    "euc-kr": ("cp949",),
+    "gb18030": ("gb18030",),
+    "big5": ("cp950",),
 }
-"""Charsets the standard library reads, by canonical name."""
+"""Charsets the standard library reads, by canonical name: codecs in order of preference."""
 
-CHARSETS = frozenset({"gsm7", "ucs2", "ucs2-le", "latin1", "ascii", BINARY, *_CODECS})
+CHARSETS = frozenset({"gsm7", "ucs2", "ucs2-le", "latin1", "ascii", BINARY, *_CODECS, *VARIANTS})
 """Canonical names of all charsets."""
 
 _ALIASES = {
@@ -60,6 +70,17 @@ _ALIASES = {
     "iso8859-8": "iso-8859-8",
     "iso8859-15": "iso-8859-15",
     "latin9": "iso-8859-15",
+    "iso8859-2": "iso-8859-2",
+    "iso8859-6": "iso-8859-6",
+    "iso8859-7": "iso-8859-7",
+    "iso8859-9": "iso-8859-9",
+    "latin2": "iso-8859-2",
+    "latin5": "iso-8859-9",
+    "cp1251": "windows-1251",
+    "gbk": "gb18030",
+    "gb2312": "gb18030",
+    "ks-c-5601": "euc-kr",
+    "jis": "shift_jis",
     "shift-jis": "shift_jis",
     "sjis": "shift_jis",
     "octets": BINARY,
@@ -74,46 +95,7 @@ def canonical(name: str) -> str | None:
     return name if name in CHARSETS else None
 
 
-_LOW = {
-    0x00: "gsm7",
-    0x01: "ascii",
-    0x02: BINARY,
-    0x03: "latin1",
-    0x04: BINARY,
-    0x05: "shift_jis",  # JIS X 0208: what carriers send under it is Shift_JIS
-    0x06: "iso-8859-5",
-    0x07: "iso-8859-8",
-    0x08: "ucs2",
-    0x0A: "iso-2022-jp",
-    0x0D: "euc-jp",
-    0x0E: "euc-kr",
-}
-"""SMPP 3.4 §5.2.19; 9 (pictogram), 11, 12 and 15 have no defined characters."""
-
-_ALPHABETS = ("gsm7", BINARY, "ucs2", "gsm7")
-"""Bits 3 and 2 of the general groups; the fourth value is reserved (23.038 §4)."""
-
-
-def _by_group(coding: int) -> tuple[str, tuple[str, ...]]:
-    if coding < 0x10:
-        charset = _LOW.get(coding)
-        return (charset, ()) if charset else ("gsm7", (UNKNOWN_CODING,))
-    alphabet = _ALPHABETS[coding >> 2 & 3]
-    group = coding >> 4
-    if group in (0xC, 0xD):  # message waiting, default alphabet
-        return "gsm7", ()
-    if group == 0xE:  # message waiting, UCS-2
-        return "ucs2", ()
-    if group == 0xF:  # data coding / message class
-        return BINARY if coding & 4 else "gsm7", ()
-    if group == 0x1 or 0x4 <= group <= 0x7:  # general data coding, uncompressed
-        return alphabet, (() if coding >> 2 & 3 != 3 else (UNKNOWN_CODING,))
-    if group in (0x2, 0x3):  # compressed text: nothing here to expand it
-        return BINARY, (UNKNOWN_CODING,)
-    return "gsm7", (UNKNOWN_CODING,)
-
-
-_BY_CODING = tuple(_by_group(coding) for coding in range(0x100))
+_BY_CODING = tuple((meant.charset, meant.flags) for meant in CODINGS)
 _NO_FLAGS: tuple[str, ...] = ()
 
 
@@ -136,7 +118,13 @@ def for_coding(coding: int, overrides: Mapping[int, str]) -> tuple[str, tuple[st
 
 def message_class(coding: int) -> int | None:
     """Return the message class a data_coding carries (23.038 §4), 0 for immediate display."""
-    return coding & 3 if coding >> 4 in (0x1, 0x3, 0x5, 0x7, 0xF) else None
+    return CODINGS[coding & 0xFF].message_class
+
+
+def read(part: Part) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a part that stands by itself, and flags on the reading."""
+    octets = packed.read(part.octets, len(part.udh)) if part.packed else part.octets
+    return decode(part.charset, octets, part.locking, part.single)
 
 
 def decode(
@@ -144,8 +132,9 @@ def decode(
 ) -> tuple[str, tuple[str, ...]]:
     """Return the text of ``octets`` in the charset ``name``, and flags on the reading.
 
-    ``locking`` and ``single`` are national language tables and concern ``gsm7`` only. Binary
-    content has no text. A name that is not canonical is read as Latin-1 and flagged.
+    ``locking`` and ``single`` are national language tables and concern ``gsm7`` only, whose
+    septets are unpacked. Binary content has no text. A name that is not canonical is read as
+    Latin-1 and flagged.
     """
     if name == "gsm7":
         text, sure = gsm0338.decode(octets, locking, single)
@@ -201,23 +190,30 @@ def _foreign(octets: bytes) -> tuple[str, bool]:
     return octets.decode("latin-1"), False
 
 
-class _Library:
-    """A reader that leaves the work to a codec of the standard library."""
+_ISO_2022 = re.compile(rb"\x1b(\$[@B]|\([JI])")
 
-    def __init__(self, codec: str) -> None:
-        self._codec = codec
 
-    def __call__(self, octets: bytes) -> tuple[str, bool]:
+def _shift_jis(octets: bytes) -> tuple[str, bool]:
+    # Some carriers mean JIS in seven bits by the same coding; no Shift_JIS text has its escapes.
+    name = "iso-2022-jp" if octets.isascii() and _ISO_2022.search(octets) else "shift_jis"
+    return _library(_CODECS[name], octets)
+
+
+def _library(codecs_: tuple[str, ...], octets: bytes) -> tuple[str, bool]:
+    for codec in codecs_:
         try:
-            return octets.decode(self._codec), True
+            return octets.decode(codec), True
         except UnicodeDecodeError:
-            return octets.decode(self._codec, "replace"), False
+            continue
+    return octets.decode(codecs_[0], "replace"), False
 
 
 _READERS: dict[str, Callable[[bytes], tuple[str, bool]]] = {
+    **{name: partial(_library, names) for name, names in _CODECS.items()},
+    **VARIANTS,
     "ucs2": _ucs2,
     "ucs2-le": _ucs2_le,
     "latin1": _latin1,
     "ascii": _ascii,
-    **{name: _Library(codec) for name, codec in _CODECS.items()},
+    "shift_jis": _shift_jis,
 }

@@ -1,0 +1,71 @@
+"""Packed septets: eight in seven octets (3GPP TS 23.038 §6.1.2.1), as a few carriers send them.
+
+The text begins on a septet boundary counted from the start of the user data: behind a header
+come 0 to 6 fill bits (3GPP TS 23.040 §9.2.3.24). Its end is not marked. Where seven bits are
+left over, 23.038 §6.1.2.3.1 asks the sender for a carriage return in them, so that they don't
+show as an ``@``; many senders leave them 0 all the same.
+"""
+
+from typing import Final
+
+from smsc.message import Part
+
+MOST: Final = 140
+"""Octets of user data one segment has on the air, with its header."""
+
+_PADDING = (0x00, 0x0D)
+_ESCAPE = 0x1B
+
+
+def fill_bits(header: int) -> int:
+    """Return how many bits lie between a header of so many octets and the first septet."""
+    return -8 * header % 7
+
+
+def unpack(octets: bytes, header: int = 0) -> bytes:
+    """Return all whole septets of ``octets`` behind a header of so many octets, one an octet.
+
+    Spare bits at the end are passed over; a padding of seven bits is not told from a septet:
+    :func:`read` and :func:`join` do that.
+    """
+    fill = fill_bits(header)
+    if fill:
+        # All at once: a payload may have 65,535 octets.
+        octets = (int.from_bytes(octets, "little") >> fill).to_bytes(len(octets), "little")
+    count = (8 * len(octets) - fill) // 7
+    septets = bytearray()
+    for at in range(0, len(octets), 7):
+        bits = int.from_bytes(octets[at : at + 7], "little")
+        septets += bytes([bits >> place & 0x7F for place in range(0, 56, 7)])
+    return bytes(septets[: max(count, 0)])
+
+
+def read(octets: bytes, header: int = 0) -> bytes:
+    """Return the septets of a text that ends where ``octets`` do, without its padding.
+
+    A carriage return or ``@`` that exactly fills the last octet is taken for padding.
+    """
+    septets = unpack(octets, header)
+    return septets[:-1] if _may_be_padded(septets, octets, header) else septets
+
+
+def join(parts: list[Part]) -> bytes:
+    """Return the septets of parts that follow each other, each unpacked by itself.
+
+    Only the last part, one that is not full, and one that ends before an escape its sender kept
+    whole can be padded: in the middle of a message a full part's last septet is text.
+    """
+    texts = [unpack(part.octets, len(part.udh)) for part in parts]
+    for place, (part, septets) in enumerate(zip(parts, texts, strict=True)):
+        if not _may_be_padded(septets, part.octets, len(part.udh)):
+            continue
+        behind = next((text for text in texts[place + 1 :] if text), b"")
+        full = len(part.udh) + len(part.octets) == MOST
+        if not behind or not full or behind[0] == _ESCAPE:
+            texts[place] = septets[:-1]
+    return b"".join(texts)
+
+
+def _may_be_padded(septets: bytes, octets: bytes, header: int) -> bool:
+    bits = 8 * len(octets) - fill_bits(header)
+    return bits % 7 == 0 and septets[-1:] != b"" and septets[-1] in _PADDING
