@@ -1,25 +1,22 @@
 """Commands (SMPP 3.4 §5.1.2.1, 5.0 §4.7.5), how each is answered, and when a peer may send it.
 
-There are two directions, told apart by what the *peer* is (:class:`Peer`), not by who opened the
-connection: on a link the carrier dialled, ``outbind`` turns one into the other.
-
-* The peer is an ESME: it binds to us as clients do to an SMSC, and hands over what its
-  subscribers sent.
-* The peer is an SMSC: we have dialled it, or it asked us to bind by ``outbind``; the bind is
-  ours, and it delivers to us as the specification has it.
+A peer is one of two things, whoever opened the connection. An *ESME* binds to us as clients do to
+an SMSC, and hands over what its subscribers sent. An *SMSC* is bound to by us, because we have
+dialled it or it sent ``outbind``, and delivers to us as the specification has it. They differ
+before the bind only (:attr:`LinkState.OPEN`, :attr:`LinkState.OUTBOUND`): once bound, both may
+send the same.
 
 Named deviations from SMPP 3.4 §2.3 (which command may be issued by whom, in which state):
 
 * *arrivals*: ``deliver_sm`` comes from a bound ESME, the reverse of the specification's
   direction, and so do ``submit_sm`` and ``data_sm``: real carriers use either. All three are
   taken in **every** bound state, whether the link is bound as receiver, transmitter or
-  transceiver, and from either kind of peer: carriers that send ``submit_sm`` to those who dial
-  them exist as well.
+  transceiver, and from either kind of peer: an SMSC that sends ``submit_sm`` is understood, too.
 * ``enquire_link`` is answered in every state (§4.11 wants a bound one): carriers' load balancers
   probe with it before they bind.
 * ``alert_notification`` is taken from any bound peer, and has no answer.
-* ``outbind`` is welcome before a bind on a link that we dialled, too: it asks for what we are
-  about to do anyway, and has no answer.
+* ``outbind`` is welcome where it is on us to bind anyway, on a link that we dialled or a second
+  time: it asks for what we are about to do, and has no answer.
 
 Commands that act on a message an ESME once submitted (``query_sm``, ``cancel_sm``,
 ``replace_sm``), ``submit_multi`` and broadcasts mean nothing towards us. They are known, so that
@@ -103,22 +100,14 @@ def answer_id(command_id: int) -> int | None:
     return command_id | RESPONSE_BIT
 
 
-class Peer(Enum):
-    """What the other side of a link is (§2.1)."""
-
-    ESME = "esme"
-    """It binds to us."""
-    SMSC = "smsc"
-    """We bind to it: we dialled it, or it sent ``outbind``."""
-
-
 class LinkState(Enum):
     """State of a link as the peer's rights see it (§2.2)."""
 
     OPEN = "open"
-    """Connected; nobody has bound, or a bind of ours is not answered yet."""
+    """The peer has connected, and has not bound."""
     OUTBOUND = "outbound"
-    """The peer sent ``outbind``: now it is on us to bind, and it is an SMSC from here on."""
+    """It is on us to bind: the peer sent ``outbind``, or is an SMSC that we dialled. Lasts until
+    our bind is answered."""
     BOUND_RX = "bound-rx"
     BOUND_TX = "bound-tx"
     BOUND_TRX = "bound-trx"
@@ -141,22 +130,14 @@ _WHEN_BOUND = ARRIVALS | {
 
 PEER_MAY_SEND: dict[LinkState, frozenset[CommandId]] = {
     LinkState.OPEN: BINDS | {CommandId.outbind, CommandId.enquire_link},
-    LinkState.OUTBOUND: frozenset({CommandId.enquire_link}),
+    LinkState.OUTBOUND: frozenset({CommandId.outbind, CommandId.enquire_link}),
     LinkState.BOUND_RX: _WHEN_BOUND,
     LinkState.BOUND_TX: _WHEN_BOUND,
     LinkState.BOUND_TRX: _WHEN_BOUND,
     LinkState.UNBINDING: frozenset({CommandId.enquire_link, CommandId.unbind}),
     LinkState.CLOSED: frozenset(),
 }
-"""State × request: what an ESME may send us."""
-
-SMSC_MAY_SEND: dict[LinkState, frozenset[CommandId]] = {
-    **PEER_MAY_SEND,
-    LinkState.OPEN: frozenset({CommandId.outbind, CommandId.enquire_link}),
-}
-"""State × request: what an SMSC may send us. It differs before the bind, which is ours."""
-
-_MAY_SEND = {Peer.ESME: PEER_MAY_SEND, Peer.SMSC: SMSC_MAY_SEND}
+"""State × request: what a peer may send us."""
 
 REFUSED_WHEN_BOUND: dict[int, Status] = {
     CommandId.bind_receiver: Status.ESME_RALYBND,
@@ -173,17 +154,15 @@ REFUSED_WHEN_BOUND: dict[int, Status] = {
 """What a bound peer is answered to a known command that is of no use; else RINVBNDSTS."""
 
 
-def refusal(state: LinkState, command_id: int, peer: Peer = Peer.ESME) -> Status | None:
+def refusal(state: LinkState, command_id: int) -> Status | None:
     """Return the status a command is refused with in a state, or None where it is welcome.
 
-    ``peer`` says what the other side is: an SMSC on every link that we dialled, and on others
-    from a welcome ``outbind`` on. A response is welcome in every state. An unknown request is
-    ``ESME_RINVCMDID`` in every state. Whether an answer exists at all is for :func:`answer_id`
-    to say.
+    A response is welcome in every state. An unknown request is ``ESME_RINVCMDID`` in every
+    state. Whether an answer exists at all is for :func:`answer_id` to say.
     """
     if command_id & RESPONSE_BIT:
         return None
-    if command_id in _MAY_SEND[peer][state]:
+    if command_id in PEER_MAY_SEND[state]:
         return None
     if command_id not in COMMAND_NAMES:
         return Status.ESME_RINVCMDID
@@ -192,6 +171,6 @@ def refusal(state: LinkState, command_id: int, peer: Peer = Peer.ESME) -> Status
     return Status.ESME_RINVBNDSTS
 
 
-def allowed(state: LinkState, command_id: int, peer: Peer = Peer.ESME) -> bool:
+def allowed(state: LinkState, command_id: int) -> bool:
     """Return whether a peer may send a command in a state."""
-    return refusal(state, command_id, peer) is None
+    return refusal(state, command_id) is None

@@ -10,11 +10,9 @@ from smsc.wire.commands import (
     PEER_MAY_SEND,
     REFUSED_WHEN_BOUND,
     RESPONSE_BIT,
-    SMSC_MAY_SEND,
     UNANSWERED,
     CommandId,
     LinkState,
-    Peer,
     allowed,
     answer_id,
     refusal,
@@ -62,18 +60,14 @@ def test_an_unknown_response_has_no_answer() -> None:
     assert answer_id(0x80000110) is None
 
 
-EVERYTHING = list(itertools.product(Peer, LinkState, CommandId))
-MAY_SEND = {Peer.ESME: PEER_MAY_SEND, Peer.SMSC: SMSC_MAY_SEND}
-
-
-@pytest.mark.parametrize(("peer", "state", "command"), EVERYTHING)
+@pytest.mark.parametrize(("state", "command"), list(itertools.product(LinkState, CommandId)))
 def test_every_command_is_welcome_or_refused_with_a_status(
-    peer: Peer, state: LinkState, command: CommandId
+    state: LinkState, command: CommandId
 ) -> None:
-    status = refusal(state, command, peer)
+    status = refusal(state, command)
 
-    assert allowed(state, command, peer) is (status is None)
-    if command & RESPONSE_BIT or command in MAY_SEND[peer][state]:
+    assert allowed(state, command) is (status is None)
+    if command & RESPONSE_BIT or command in PEER_MAY_SEND[state]:
         assert status is None
     elif state in BOUND:
         assert status == REFUSED_WHEN_BOUND.get(command, Status.ESME_RINVBNDSTS)
@@ -81,21 +75,16 @@ def test_every_command_is_welcome_or_refused_with_a_status(
         assert status == Status.ESME_RINVBNDSTS
 
 
-@pytest.mark.parametrize("peer", Peer)
-def test_every_state_says_what_a_peer_may_send(peer: Peer) -> None:
-    assert set(LinkState) == set(MAY_SEND[peer])
-    assert all(not command & RESPONSE_BIT for row in MAY_SEND[peer].values() for command in row)
+def test_every_state_says_which_requests_a_peer_may_send() -> None:
+    assert set(LinkState) == set(PEER_MAY_SEND)
+    assert all(not command & RESPONSE_BIT for row in PEER_MAY_SEND.values() for command in row)
 
 
 @pytest.mark.parametrize("state", BOUND)
-def test_an_smsc_may_do_all_that_makes_sense_towards_an_esme(state: LinkState) -> None:
-    welcome = {
-        command.name
-        for command in CommandId
-        if not command & RESPONSE_BIT and allowed(state, command, Peer.SMSC)
-    }
-
-    assert welcome == {
+def test_a_bound_peer_may_send_what_makes_sense_towards_an_smsc_or_an_esme(
+    state: LinkState,
+) -> None:
+    assert {command.name for command in PEER_MAY_SEND[state]} == {
         "deliver_sm",
         "data_sm",
         "submit_sm",
@@ -106,17 +95,16 @@ def test_an_smsc_may_do_all_that_makes_sense_towards_an_esme(state: LinkState) -
 
 
 @pytest.mark.parametrize("command", sorted(BINDS))
-def test_an_smsc_does_not_bind_to_us(command: CommandId) -> None:
-    assert refusal(LinkState.OPEN, command, Peer.SMSC) == Status.ESME_RINVBNDSTS
-    for state in BOUND:
-        assert refusal(state, command, Peer.SMSC) == Status.ESME_RALYBND
+def test_nobody_binds_to_us_where_it_is_on_us_to_bind(command: CommandId) -> None:
+    assert refusal(LinkState.OUTBOUND, command) == Status.ESME_RINVBNDSTS
 
 
-def test_outbind_is_for_an_open_link_whoever_opened_it() -> None:
-    for peer in Peer:
-        assert allowed(LinkState.OPEN, CommandId.outbind, peer)
-        for state in set(LinkState) - {LinkState.OPEN}:
-            assert refusal(state, CommandId.outbind, peer) == Status.ESME_RINVBNDSTS
+def test_outbind_is_for_a_link_that_is_not_bound() -> None:
+    before = {LinkState.OPEN, LinkState.OUTBOUND}
+
+    assert before == {state for state in LinkState if allowed(state, CommandId.outbind)}
+    for state in set(LinkState) - before:
+        assert refusal(state, CommandId.outbind) == Status.ESME_RINVBNDSTS
 
 
 OPERATIONS = {
@@ -167,7 +155,7 @@ def test_the_first_pdu_is_a_bind_an_outbind_or_enquire_link() -> None:
     assert BINDS | {CommandId.outbind, CommandId.enquire_link} == welcome
 
 
-@pytest.mark.parametrize(("peer", "state"), list(itertools.product(Peer, LinkState)))
-def test_an_unknown_command_is_unknown_in_every_state(peer: Peer, state: LinkState) -> None:
-    assert refusal(state, 0x110, peer) == Status.ESME_RINVCMDID
-    assert refusal(state, 0x80000110, peer) is None
+@pytest.mark.parametrize("state", LinkState)
+def test_an_unknown_command_is_unknown_in_every_state(state: LinkState) -> None:
+    assert refusal(state, 0x110) == Status.ESME_RINVCMDID
+    assert refusal(state, 0x80000110) is None
