@@ -24,7 +24,7 @@ DATA_TABLES: set[str] = {"smsc/text/national.py"}
 
 # Who may import whom: module or package → what it may import from this project, besides itself.
 # The longest matching row counts.
-BASE = ("smsc.message", "smsc.config", "smsc.status", "smsc.crashpoint")
+BASE = ("smsc.message", "smsc.config", "smsc.status", "smsc.peer", "smsc.crashpoint")
 CARRIER_VALUES = ("smsc.message", "smsc.status")
 MODEL = ("bridge.model", "bridge.errors", *CARRIER_VALUES)
 PURE = (
@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "smsc.config": (),
     "smsc.crashpoint": (),
     "smsc.status": ("smsc.message",),
+    "smsc.peer": (),
     "smsc.wire": (),
     "smsc.text": ("smsc.wire", *BASE),
     "smsc.content": ("smsc.wire", "smsc.text", *BASE),
@@ -69,7 +70,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "bridge.intake": (
         *MODEL, *PURE, *STORE, "bridge.live", "bridge.passwords",
-        "smsc.inbox", "smsc.content", "smsc.crashpoint", "smsc.config",
+        "smsc.inbox", "smsc.content", "smsc.crashpoint", "smsc.config", "smsc.peer",
     ),
     "bridge.delivery": (*MODEL, *PURE, *STORE, "bridge.live", "smsc.crashpoint", "smsc"),
     "bridge.janitor": (*MODEL, *PURE, *STORE, "bridge.live"),
@@ -81,7 +82,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "bridge.live", "bridge.telemetry",
     ),
     "bridge.app": (
-        "bridge", "smsc.link.server", "smsc.link.dialer", "smsc.simulator", "smsc.config",
+        "bridge", "smsc.link.server", "smsc.link.dialer", "smsc.link.tls", "smsc.simulator",
+        "smsc.config",
         "smsc.inbox", *CARRIER_VALUES,
     ),
     "bridge.supervise": ("bridge", *CARRIER_VALUES),
@@ -93,6 +95,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 PURE_MODULES = (
     "smsc.message", "smsc.config", "smsc.status", "smsc.wire", "smsc.text", "smsc.content",
     "smsc.inbox", "smsc.inspect", "smsc.link.session", "smsc.link.timers", "smsc.link.limits",
+    "smsc.peer", "smsc.link.proxy", "smsc.link.door", "bridge.intake.delays",
     "smsc.simulator.segments", "bridge.model", "bridge.errors", "bridge.config", "bridge.ids",
     "bridge.intake.routing", "bridge.intake.records", "bridge.delivery.payload",
     "bridge.delivery.exchange", "bridge.delivery.signing", "bridge.delivery.classify",

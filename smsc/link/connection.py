@@ -34,6 +34,7 @@ from smsc import crashpoint
 from smsc.config import Account, Listener
 from smsc.content.interpret import interpret, unreadable
 from smsc.inbox import BindGate, BindRequest, BindVerdict, Inbox, LinkLoss
+from smsc.link.door import recognised
 from smsc.link.limits import pdu_limit
 from smsc.link.session import Arrived, BindAsked, Event, OutbindAsked, Phase, Session
 from smsc.link.tap import Tap
@@ -364,14 +365,16 @@ class Connection:
 
     def _lose(self, lost: WireError, now: float) -> None:
         account = self._session.account
+        prefix = self._framer.pending_prefix()
         _log.warning(
             "framing.lost",
             link=self._link,
             peer=self._peer,
             account=account.name if account else "",
             detail=lost.detail,
+            looks_like="" if account else recognised(prefix),
             octets=self._octets_in,
-            prefix=self._framer.pending_prefix().hex(),
+            prefix=prefix.hex(),
         )
         self._session.framing_lost(lost, now)
 

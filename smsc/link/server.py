@@ -3,21 +3,30 @@
 Two nurseries, one in the other, because shutdown has two steps: the inner one accepts and is
 cancelled first, the outer one holds the connections and ends when the last of them has. What
 bounds :meth:`Server.drain` is a deadline on the outer one.
+
+What comes before a link (a balancer's header, the TLS handshake) is done by the connection's own
+task, so that accepting never waits for a peer, and counts as session initiation.
 """
 
 import errno
+import math
 import os
 import socket as stdlib_socket
 from collections.abc import Callable, Sequence
 
 import structlog
 import trio
+from msgspec import Struct
 from structlog.typing import FilteringBoundLogger
 
 from smsc.config import Listener
-from smsc.inbox import BindGate, Inbox
+from smsc.inbox import BindGate, BindRequest, BindVerdict, Inbox, LiveLink
 from smsc.link.connection import Connection
+from smsc.link.door import Door, Sparing
+from smsc.link.preamble import TurnedAway, announced, secured
+from smsc.link.tls import context_of
 from smsc.message import Millis
+from smsc.peer import UNKNOWN, shown
 from smsc.status import LinkStatus
 
 ACCEPT_PAUSE = 0.1
@@ -44,10 +53,12 @@ _log: FilteringBoundLogger = structlog.get_logger()
 class Server:
     """All connections of one listener.
 
-    ``clock`` is the time of day; ``new_link`` makes a link's id; ``secure`` may wrap an accepted
-    connection into another stream (TLS), and does no I/O itself.
+    ``clock`` is the time of day; ``new_link`` makes a link's id.
 
     Bounds: ``listener.max_connections`` at once, bound or not; more wait in the kernel's queue.
+    Those not bound are bounded by address as well: see :mod:`smsc.link.door`.
+
+    Raises :class:`smsc.link.tls.TlsError` where the listener's files can't be used.
     """
 
     def __init__(
@@ -58,14 +69,16 @@ class Server:
         *,
         clock: Callable[[], Millis],
         new_link: Callable[[], str],
-        secure: Callable[[trio.SocketStream], trio.abc.Stream] = lambda stream: stream,
     ) -> None:
         self._listener = listener
         self._inbox = inbox
-        self._gate = gate
+        self._door = Door(listener)
+        self._gate = _Doorkeeper(gate, self._door)
         self._clock = clock
         self._new_link = new_link
-        self._secure = secure
+        self._tls = context_of(listener.tls) if listener.tls else None
+        self._sparing = Sparing(-math.inf)
+        self._arriving: set[trio.CancelScope] = set()  # connections that are no links yet
         self._room = trio.Semaphore(listener.max_connections)
         self._connections: set[Connection] = set()
         self._accepting = trio.CancelScope()
@@ -107,6 +120,8 @@ class Server:
         the latest: what is open then is cut, and reported as lost.
         """
         self._accepting.cancel()
+        for scope in self._arriving:
+            scope.cancel()
         for connection in self._connections:
             connection.unbind("shutdown")
         if self._links_scope is not None:
@@ -121,6 +136,15 @@ class Server:
         """Look at all accounts again: unbind the links of those that are gone, at once."""
         for connection in self._connections:
             connection.refresh()
+
+    def reread(self) -> None:
+        """Read the files of TLS again: new connections get what they hold now.
+
+        Blocks for some milliseconds; may be called from any thread. Raises
+        :class:`smsc.link.tls.TlsError`; then nothing has changed.
+        """
+        if self._listener.tls is not None:
+            self._tls = context_of(self._listener.tls)
 
     async def _accept(self, listening: trio.SocketListener, links: trio.Nursery) -> None:
         async with listening:  # closed as soon as we stop: nobody is to wait in its queue
@@ -148,15 +172,23 @@ class Server:
                 links.start_soon(self._run, stream)
 
     async def _run(self, stream: trio.SocketStream) -> None:
+        link = self._new_link()
         try:
+            began = trio.current_time()
+            guest = await self._receive(stream, link, began)
+            if guest is None:
+                return
             connection = Connection(
-                self._secure(stream),
-                link=self._new_link(),
-                peer=_peer_of(stream),
+                guest.stream,
+                link=link,
+                peer=guest.peer,
                 listener=self._listener,
                 inbox=self._inbox,
                 gate=self._gate,
                 clock=self._clock,
+                tls=guest.tls,
+                certificate=guest.certificate,
+                began=began,
             )
             self._connections.add(connection)
             if self._accepting.cancel_called:  # accepted just before the drain began
@@ -168,8 +200,69 @@ class Server:
         except Exception:  # noqa: BLE001  # a fault of ours costs one link, not the port
             _log.exception("link.failed", peer=_peer_of(stream))
         finally:
+            self._door.settle(link)
             self._room.release()
             await trio.aclose_forcefully(stream)
+
+    async def _receive(self, stream: trio.SocketStream, link: str, began: float) -> "_Guest | None":
+        """See a connection to the point where SMPP begins; None where it doesn't get there."""
+        peer = _peer_of(stream)
+        patience = self._listener.timers.session_init or math.inf
+        scope = trio.CancelScope(deadline=began + patience)
+        self._arriving.add(scope)
+        try:
+            with scope:
+                if self._door.is_proxy(peer):
+                    header = await announced(stream)
+                    peer = header.peer or peer
+                refusal = self._door.enter(link, peer, trio.current_time())
+                if refusal:
+                    raise TurnedAway(refusal)
+                if self._tls is None:
+                    return _Guest(stream, peer)
+                tls = await secured(stream, self._tls)
+                return _Guest(tls, peer, tls.version, tls.certificate)
+            if not self._accepting.cancel_called:
+                raise TurnedAway(f"it took more than {patience:g} s to introduce itself")
+        except TurnedAway as why:
+            self._say_turned_away(peer, str(why))
+        finally:
+            self._arriving.discard(scope)
+        return None
+
+    def _say_turned_away(self, peer: str, detail: str) -> None:
+        if not detail:  # a health check: no news
+            _log.debug("connection.left", peer=peer)
+            return
+        kept_back = self._sparing.may(trio.current_time())
+        if kept_back is not None:
+            _log.warning("connection.turned_away", peer=peer, detail=detail, kept_back=kept_back)
+
+
+class _Guest(Struct, frozen=True):
+    """A connection over which SMPP may begin."""
+
+    stream: trio.abc.Stream
+    peer: str
+    tls: str = ""
+    certificate: str = ""
+
+
+class _Doorkeeper:
+    """The gate, through which the door hears that a connection is bound."""
+
+    def __init__(self, gate: BindGate, door: Door) -> None:
+        self._gate = gate
+        self._door = door
+        self.account = gate.account  # asked with every chunk: no call in between
+        self.closed = gate.closed
+
+    async def ask(self, request: BindRequest) -> BindVerdict:
+        return await self._gate.ask(request)
+
+    def opened(self, link: LiveLink) -> None:
+        self._door.settle(link.status().link)
+        self._gate.opened(link)
 
 
 async def open_listeners(
@@ -213,5 +306,5 @@ def _peer_of(stream: trio.SocketStream) -> str:
     try:
         host, port, *_ = stream.socket.getpeername()
     except OSError:  # it left between accept and now
-        return "unknown"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return UNKNOWN
+    return shown(host, port)

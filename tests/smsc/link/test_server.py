@@ -1,13 +1,16 @@
 """A port over real loopback sockets: one side always acts first, each test has a deadline."""
 
 import errno
+import hashlib
 import itertools
 import logging
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 import smpplib.client
@@ -16,15 +19,18 @@ import smpplib.exceptions
 import smpplib.smpp
 import structlog
 import trio
+from msgspec.structs import replace
 
-from smsc.config import Account, Listener, Timers
+from smsc.config import Account, Listener, ListenerTls, Timers
 from smsc.link import server as module
 from smsc.link.server import Server, open_listeners
+from smsc.link.tls import TlsError
 from smsc.message import Message
 from smsc.wire.pdu import Pdu
 from smsc.wire.spec import CommandId, Status, UnbindResp
 from tests.fix_inbox import MemoryGate, MemoryInbox
-from tests.fix_peer import Peer, deliver
+from tests.fix_peer import Peer, bind, deliver
+from tests.fix_tls import Certificates
 
 HOST = "127.0.0.1"
 DEADLINE = 15
@@ -336,6 +342,241 @@ async def test_an_accept_whose_connection_has_gone_is_passed_over(
             await peer.stream.aclose()
 
     assert [event["event"] for event in log].count("accept.gone") == 4
+
+
+# Before SMPP: limits, balancers, TLS.
+
+PROXIED = Listener(proxies=(f"{HOST}/32",))
+LINE = b"PROXY TCP4 192.0.2.7 198.51.100.1 5000 2775\r\n"
+
+
+def warnings_of(log: list[MutableMapping[str, Any]]) -> list[str]:
+    return [event["detail"] for event in log if event["event"] == "connection.turned_away"]
+
+
+async def test_r25_an_address_with_too_many_connections_is_closed_unheard() -> None:
+    with structlog.testing.capture_logs() as log:
+        async with serving(Listener(binds_per_address=1)) as port:
+            first = await port.dial()
+            await port.until(["open"])
+            second = await port.dial()
+            assert await second.told() is None
+            await second.stream.aclose()
+
+            await first.bind()  # a bound link counts no more
+            third = await port.dial()
+            await third.bind()
+            for peer in (first, third):
+                await peer.stream.aclose()
+
+    assert warnings_of(log) == [f"{HOST} has 1 connections that are not bound"]
+
+
+async def test_r24_an_address_that_connects_too_often_is_closed_unheard() -> None:
+    with structlog.testing.capture_logs() as log:
+        async with serving(Listener(bind_rate=0.2)) as port:
+            for _ in range(2):
+                peer = await port.dial()
+                await peer.bind()
+                await peer.stream.aclose()
+            for _ in range(20):
+                peer = await port.dial()
+                assert await peer.told() is None
+                await peer.stream.aclose()
+
+    assert warnings_of(log) == [f"{HOST} opens more than 0.2 connections a second"] * 10
+
+
+async def test_r25_a_balancer_says_whom_it_speaks_for() -> None:
+    async with serving(replace(PROXIED, binds_per_address=1)) as port:
+        peer = await port.dial()
+        await peer.send(LINE, bind())
+        assert await peer.told() == ("bind_transceiver_resp", Status.ESME_ROK, 1)
+        assert [request.peer for request in port.gate.asked] == ["192.0.2.7:5000"]
+        assert [status.peer for status in port.server.statuses()] == ["192.0.2.7:5000"]
+
+        one, other, third = await port.dial(), await port.dial(), await port.dial()
+        await one.send(LINE)
+        await port.until(["bound", "open"])
+        await other.send(LINE)  # limits are those of the carrier's address, not of the balancer's
+        assert await other.told() is None
+        await third.send(LINE.replace(b"192.0.2.7", b"192.0.2.8"), bind())
+        assert await third.told() == ("bind_transceiver_resp", Status.ESME_ROK, 1)
+        for each in (peer, one, other, third):
+            await each.stream.aclose()
+
+
+async def test_r25_a_balancer_must_and_nobody_else_may_send_a_header() -> None:
+    with structlog.testing.capture_logs() as log:
+        async with serving(PROXIED) as port:
+            peer = await port.dial()
+            await peer.send(bind())
+            assert await peer.told() is None
+            await peer.stream.aclose()
+        async with serving(replace(PROXIED, proxies=("192.0.2.0/24",))) as port:
+            peer = await port.dial()
+            await peer.send(LINE, bind())
+            assert await peer.told() == ("generic_nack", Status.ESME_RINVCMDLEN, 0)
+            await peer.stream.aclose()
+            await port.until([])
+
+    assert warnings_of(log) == [
+        "it does not begin with a PROXY protocol header: this looks like SMPP"
+    ]
+    lost = [event["looks_like"] for event in log if event["event"] == "framing.lost"]
+    assert lost == ["a PROXY protocol header"]
+
+
+@pytest.mark.parametrize("listener", [Listener(), PROXIED])
+async def test_r24_health_checks_are_not_errors(
+    listener: Listener, certificates: Certificates
+) -> None:
+    local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"
+    with structlog.testing.capture_logs() as log:
+        for options in (listener, replace(listener, tls=certificates.options())):
+            async with serving(options) as port:
+                for said in (b"", local if listener.proxies else b""):
+                    peer = await port.dial()
+                    await peer.send(said)
+                    await peer.stream.send_eof()  # type: ignore[attr-defined]  # a socket's
+                    assert await peer.told() is None
+                    await peer.stream.aclose()
+                await port.until([])
+
+    assert {event["log_level"] for event in log} <= {"debug"}
+
+
+async def test_who_introduces_himself_too_slowly_is_cut(certificates: Certificates) -> None:
+    hasty = Timers(session_init=0.2)
+    with structlog.testing.capture_logs() as log:
+        for listener in (PROXIED, Listener(tls=certificates.options())):
+            async with serving(replace(listener, timers=hasty)) as port:
+                peer = await port.dial()
+                await peer.send(b"\x16" if listener.tls else b"PROXY")
+                assert await peer.told() is None
+                await peer.stream.aclose()
+
+    assert warnings_of(log) == ["it took more than 0.2 s to introduce itself"] * 2
+
+
+async def test_a_handshake_is_part_of_session_initiation(certificates: Certificates) -> None:
+    listener = Listener(tls=certificates.options(), timers=Timers(session_init=0.3))
+    async with serving(listener) as port:
+        began = trio.current_time()
+        peer = await over_tls(port, certificates)
+        assert await peer.told() is None
+        assert trio.current_time() - began < 5
+        await peer.stream.aclose()
+
+
+async def over_tls(port: Port, certificates: Certificates, shown: str = "") -> Peer:
+    context = certificates.trusting(shown)
+    stream = trio.SSLStream(
+        await trio.open_tcp_stream(HOST, port.port),
+        context,
+        server_hostname=HOST,
+        https_compatible=True,
+    )
+    try:
+        await stream.do_handshake()
+    except trio.BrokenResourceError:
+        await trio.aclose_forcefully(stream)
+        raise
+    return Peer(stream)
+
+
+async def test_r25_links_over_tls(certificates: Certificates) -> None:
+    async with serving(Listener(tls=certificates.options(mutual=True))) as port:
+        peer = await over_tls(port, certificates, certificates.client)
+        await peer.bind()
+        await peer.send(deliver(2))
+        assert await peer.told() == ("deliver_sm_resp", Status.ESME_ROK, 2)
+        (asked,), (status,) = port.gate.asked, port.server.statuses()
+        assert (asked.tls, status.tls) == ("TLSv1.3", "TLSv1.3")
+        assert asked.certificate == certificates.fingerprint(certificates.client)
+
+        await peer.send(b"\xff" * 100_000)  # the last answer survives it here as well
+        assert await peer.told() == ("generic_nack", Status.ESME_RINVCMDLEN, 0)
+        assert await peer.told() is None
+        await peer.stream.aclose()
+        await port.until([])
+
+
+async def test_a_slow_handshake_keeps_nobody_waiting(certificates: Certificates) -> None:
+    async with serving(Listener(tls=certificates.options())) as port:
+        slow = await port.dial()
+        await slow.send(b"\x16\x03")
+        peer = await over_tls(port, certificates)
+        await peer.bind()
+        await peer.stream.aclose()
+        await port.until([])
+        await port.server.drain(trio.current_time() + 10)  # nor does it keep us from ending
+        assert await slow.told() is None
+        await slow.stream.aclose()
+
+
+async def test_r25_plain_and_tls_that_meet_are_told_apart_in_the_log(
+    certificates: Certificates,
+) -> None:
+    with structlog.testing.capture_logs() as log:
+        async with serving(Listener(tls=certificates.options())) as port:
+            peer = await port.dial()
+            await peer.send(bind())
+            assert await peer.told() is None
+            await peer.stream.aclose()
+        async with serving() as port:
+            with pytest.raises(trio.BrokenResourceError):
+                await over_tls(port, certificates)
+            await port.until([])
+
+    assert warnings_of(log) == [
+        "it does not speak TLS, and this listener does: this looks like SMPP"
+    ]
+    lost = [event["looks_like"] for event in log if event["event"] == "framing.lost"]
+    assert lost == ["TLS"]
+
+
+async def test_files_are_read_again_for_new_connections(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    files = {name: tmp_path / name for name in ("certificate", "key")}
+
+    def put(base: str) -> None:
+        files["certificate"].write_bytes(Path(f"{base}.pem").read_bytes())
+        files["key"].write_bytes(Path(f"{base}.key").read_bytes())
+
+    def shown(peer: Peer) -> str:
+        der = peer.stream.getpeercert(binary_form=True)  # type: ignore[attr-defined]  # TLS
+        return hashlib.sha256(der).hexdigest()
+
+    put(certificates.server)
+    tls = ListenerTls(certificate=str(files["certificate"]), key=str(files["key"]))
+    async with serving(Listener(tls=tls)) as port:
+        old = await over_tls(port, certificates)
+        put(certificates.renewed)
+        port.server.reread()
+        new = await over_tls(port, certificates)
+        files["key"].write_text("junk", encoding="ascii")
+        with pytest.raises(TlsError, match="no private key"):
+            port.server.reread()
+        newest = await over_tls(port, certificates)
+
+        assert shown(old) == certificates.fingerprint(certificates.server)
+        assert shown(new) == shown(newest) == certificates.fingerprint(certificates.renewed)
+        for peer in (old, new, newest):
+            await peer.bind()
+            await peer.stream.aclose()
+
+
+def test_a_listener_without_its_files_is_none() -> None:
+    with pytest.raises(TlsError, match=r"can't read /gone\.pem"):
+        Server(
+            Listener(tls=ListenerTls(certificate="/gone.pem")),
+            MemoryInbox(),
+            MemoryGate(),
+            clock=lambda: 0,
+            new_link=str,
+        )
 
 
 # Shutdown.
