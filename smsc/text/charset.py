@@ -13,12 +13,13 @@ from functools import partial
 from typing import Final
 
 from smsc.message import Part
+from smsc.text import coding as codings
 from smsc.text import gsm0338, packed
-from smsc.text.coding import CODINGS
 from smsc.text.variants import VARIANTS
 
 UNDECODABLE: Final = "undecodable-octets"
 """Flag: some octets mean nothing in the charset; shown as their likeliest reading or U+FFFD."""
+UNKNOWN_CODING: Final = codings.UNKNOWN_CODING
 UNKNOWN_CHARSET: Final = "unknown-charset"
 """Flag: the account's options name a charset that does not exist."""
 
@@ -95,7 +96,7 @@ def canonical(name: str) -> str | None:
     return name if name in CHARSETS else None
 
 
-_BY_CODING = tuple((meant.charset, meant.flags) for meant in CODINGS)
+_BY_CODING = tuple((meant.charset, meant.flags) for meant in codings.CODINGS)
 _NO_FLAGS: tuple[str, ...] = ()
 
 
@@ -118,7 +119,7 @@ def for_coding(coding: int, overrides: Mapping[int, str]) -> tuple[str, tuple[st
 
 def message_class(coding: int) -> int | None:
     """Return the message class a data_coding carries (23.038 §4), 0 for immediate display."""
-    return CODINGS[coding & 0xFF].message_class
+    return codings.CODINGS[coding & 0xFF].message_class
 
 
 def read(part: Part) -> tuple[str, tuple[str, ...]]:
