@@ -1,17 +1,21 @@
 """Any octets → an explanation for people, or for programs: what ``smsbridge decode`` prints.
 
 What is explained here is what a link would make of the same octets: framing, codec and
-interpretation are the very ones. Nothing is masked: whoever asks has typed the octets in.
+interpretation are the very ones. Nothing is masked, for whoever asks has typed the octets in,
+unless :func:`mask` is asked to: of a capture or a recording most is other people's.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from smsc.capture.dialogues import Cut
+from smsc.capture.packets import Place
 from smsc.config import Account, Listener
-from smsc.content import dumps, interpret, meanings, receipt
+from smsc.content import dumps, interpret, masking, meanings, receipt
 from smsc.content.dumps import BadLine
 from smsc.message import Address, Arrival, Concat, Fragment, Part, Receipt, Unreadable
 from smsc.text import charset, udh
@@ -20,9 +24,28 @@ from smsc.wire.framing import Framer
 from smsc.wire.pdu import HEADER_SIZE, Pdu, Undecodable, decode, named
 from smsc.wire.spec import ARRIVALS, BODIES, COMMAND_NAMES, RESPONSE_BIT, Status
 
-__all__ = ["BadLine", "Explanation", "explain", "parse_input", "to_json", "to_text"]
+__all__ = [
+    "BadLine", "Explanation", "Seen", "explain", "explain_cut", "explain_seen", "mask",
+    "parse_input", "to_json", "to_text",
+]  # fmt: skip
 
 _ANYBODY = Account(name="decode", system_id="decode")
+_TELLING = 8
+"""Octets shown of what is no PDU: they would be its length and its command."""
+
+
+class Seen(Struct, frozen=True):
+    """When and where a PDU went over the wire."""
+
+    at: int
+    """Microseconds since the epoch."""
+    source: str
+    """``address:port``."""
+    target: str
+    stream: int = 0
+    """Number of its connection in a capture, from 1; 0 where there is only one."""
+    lost: int = 0
+    """Octets between it and the PDU before that are missing, or are no PDU."""
 
 
 class Explanation(Struct, frozen=True):
@@ -40,6 +63,10 @@ class Explanation(Struct, frozen=True):
     """What it brings, where it is a PDU that can bring something."""
     time_zone: str = "UTC"
     """Zone of the dates in a receipt."""
+    seen: Seen | None = None
+    """Where it was seen, if it comes from a capture or a link."""
+    masked: bool = False
+    """Whether :func:`mask` has been here."""
 
 
 def parse_input(lines: Iterable[str]) -> Iterator[tuple[int, bytes | BadLine]]:
@@ -51,23 +78,85 @@ def parse_input(lines: Iterable[str]) -> Iterator[tuple[int, bytes | BadLine]]:
     return dumps.read(lines)
 
 
-def explain(octets: bytes, account: Account | None = None, *, line: int = 1) -> list[Explanation]:
+def explain(
+    octets: bytes | Iterable[bytes], account: Account | None = None, *, line: int = 1
+) -> Iterator[Explanation]:
     """Explain all PDUs in ``octets``, which may be several, in order; never raises.
 
-    The last explanation has an error where octets are missing (``incomplete``) or framing is
-    lost (``close``): nothing after that can be read. ``account`` gives the options to interpret
-    by; none of its own by default.
+    ``octets`` may come in pieces: at most one and what it completes are held. The last
+    explanation has an error where octets are missing (``incomplete``) or framing is lost
+    (``close``): nothing after that can be read. ``account`` gives the options to interpret by;
+    none of its own by default.
     """
     account = account or _ANYBODY
     framer = Framer(limit=Listener().pdu_limit)
-    frames = framer.feed(octets)
-    explanations = [_frame(frame, account, line) for frame in frames]
-    rest = octets[sum(map(len, frames)) :]
-    if framer.lost is not None:
-        explanations.append(Explanation(line, rest, framer.lost))
-    elif rest or not frames:
-        explanations.append(Explanation(line, rest, _incomplete(rest)))
-    return explanations
+    found = False
+    pending = b""
+    for piece in (octets,) if isinstance(octets, bytes) else octets:
+        frames = framer.feed(piece)
+        rest = pending + piece if not frames else piece
+        if frames:
+            rest = (pending + piece)[sum(map(len, frames)) :]
+        pending = rest
+        for frame in frames:
+            found = True
+            yield _frame(frame, account, line)
+        if framer.lost is not None:
+            yield Explanation(line, pending, framer.lost)
+            return
+    if pending or not found:
+        yield Explanation(line, pending, _incomplete(pending))
+
+
+def explain_cut(cut: Cut, account: Account | None = None) -> Explanation:
+    """Explain what was cut out of a capture."""
+    seen = Seen(cut.at, _written(cut.source), _written(cut.target), cut.stream, cut.lost)
+    if cut.error is not None:
+        return Explanation(1, cut.octets, cut.error, seen=seen)
+    return explain_seen(cut.octets, seen, account)
+
+
+def explain_seen(frame: bytes, seen: Seen, account: Account | None = None) -> Explanation:
+    """Explain one whole PDU that was seen on the wire. A password in it shows as asterisks."""
+    bare = masking.without_password(frame)
+    return structs.replace(_frame(bare, account or _ANYBODY, 1), seen=seen)
+
+
+def _written(place: Place) -> str:
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def mask(explanation: Explanation) -> Explanation:
+    """Return an explanation that shows no number and text in full, and no password.
+
+    What is shown of a PDU is listed in :mod:`smsc.content.masking`.
+    """
+    octets = explanation.octets
+    pdu: Pdu | None = None
+    undecodable = explanation.undecodable
+    known = explanation.pdu or undecodable
+    if known is None:
+        octets = octets[:_TELLING] + b"*" * (len(octets) - _TELLING)
+    else:
+        octets = masking.masked(octets, known)
+        again = decode(octets)
+        if isinstance(again, Pdu):
+            pdu = again
+        # Masked, it may be unreadable for another reason, or for none.
+        fields = again.fields if isinstance(again, Undecodable) else {}
+        if undecodable is not None:
+            rest = undecodable.undecoded
+            undecodable = structs.replace(
+                undecodable, frame=octets, fields=fields, undecoded=b"*" * len(rest)
+            )
+    return structs.replace(
+        explanation,
+        octets=octets,
+        pdu=pdu if explanation.pdu is not None else None,
+        undecodable=undecodable,
+        masked=True,
+    )
 
 
 def _frame(frame: bytes, account: Account, line: int) -> Explanation:
@@ -104,6 +193,7 @@ def as_dict(explanation: Explanation) -> dict[str, Any]:
     length, command_id, status, sequence = _header(explanation.octets)
     whole: dict[str, Any] = {
         "input": explanation.line,
+        **_seen(explanation.seen),
         "command": None if command_id is None else COMMAND_NAMES.get(command_id),
         "command_id": None if command_id is None else f"{command_id:08x}",
         "command_status": status,
@@ -130,6 +220,23 @@ def as_dict(explanation: Explanation) -> dict[str, Any]:
             "detail": error.detail,
         }
     return whole
+
+
+def _seen(seen: Seen | None) -> dict[str, Any]:
+    if seen is None:
+        return {}
+    return {
+        "time": _time(seen.at).replace(" ", "T"),
+        "source": seen.source,
+        "target": seen.target,
+        "stream": seen.stream,
+        "octets_missing_before": seen.lost,
+    }
+
+
+def _time(at: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f}Z"
 
 
 def _header(octets: bytes) -> tuple[int | None, int | None, int | None, int | None]:
@@ -194,12 +301,14 @@ def _arrival(explanation: Explanation) -> dict[str, Any]:
     concat = _concat(explanation, part)
     return {
         "kind": type(arrival).__name__.lower(),
-        "text": text,
+        "text": masking.text(text) if explanation.masked else text,
         "encoding": part.charset,
-        "udh": [{"iei": f"{iei:02x}", "hex": data.hex()} for iei, data in _elements(part)],
+        "udh": [
+            {"iei": f"{iei:02x}", "hex": data.hex()} for iei, data in _elements(part, explanation)
+        ],
         "concat": None if concat is None else msgspec.to_builtins(concat),
-        "from": _address(arrival.source),
-        "to": _address(arrival.destination),
+        "from": _address(arrival.source, explanation),
+        "to": _address(arrival.destination, explanation),
         "receipt": _receipt(arrival, explanation) if isinstance(arrival, Receipt) else None,
     }
 
@@ -216,23 +325,28 @@ def _text(arrival: Arrival, part: Part) -> str:
     return "" if isinstance(arrival, Unreadable) else arrival.content.text
 
 
-def _elements(part: Part) -> tuple[udh.Element, ...]:
+def _elements(part: Part, explanation: Explanation) -> tuple[udh.Element, ...]:
     header = udh.parse(part.udh)
-    return header.elements if header else ()
+    elements = header.elements if header else ()
+    if explanation.masked:
+        return tuple((iei, masking.element(iei, data)) for iei, data in elements)
+    return elements
 
 
 def _concat(explanation: Explanation, part: Part) -> Concat | None:
-    concat, _ = udh.concat(_elements(part))
+    concat, _ = udh.concat(_elements(part, explanation))
     if concat is None and explanation.pdu is not None:
         concat, _ = interpret.sar(explanation.pdu)
     return concat
 
 
-def _address(address: Address) -> dict[str, str]:
-    return {"value": address.value, "type": address.type}
+def _address(address: Address, explanation: Explanation) -> dict[str, str]:
+    value = masking.number(address.value) if explanation.masked else address.value
+    return {"value": value, "type": address.type}
 
 
 def _receipt(arrival: Receipt, explanation: Explanation) -> dict[str, str | int | None]:
+    text = arrival.text
     return {
         "id": arrival.id,
         "sub": arrival.submitted,
@@ -241,7 +355,7 @@ def _receipt(arrival: Receipt, explanation: Explanation) -> dict[str, str | int 
         "done_date": receipt.local(arrival.done_at, explanation.time_zone),
         "stat": arrival.state,
         "err": arrival.error,
-        "text": arrival.text,
+        "text": masking.text(text) if explanation.masked and text is not None else text,
     }
 
 
@@ -255,7 +369,15 @@ def to_text(explanation: Explanation) -> list[str]:
     command = "octets that are no PDU"
     if command_id is not None:
         command = COMMAND_NAMES.get(command_id, f"unknown command {command_id:08x}")
-    lines = [f"{command}, {len(octets)} octets (line {explanation.line})"]
+    seen = explanation.seen
+    where = f"line {explanation.line}"
+    if seen is not None:
+        where = f"connection {seen.stream}" if seen.stream else ""
+    lines = [f"{command}, {len(octets)} octets" + (f" ({where})" if where else "")]
+    if seen is not None:
+        lines.append(f"  {_time(seen.at)}  {seen.source} → {seen.target}")
+        if seen.lost:
+            lines.append(f"  ! {seen.lost} octets before it are missing, or were no PDU")
     tlvs = explanation.pdu.tlvs if explanation.pdu is not None else ()
     rows, at = meanings.rows(octets, _fields(explanation), tlvs)
     lines += rows
@@ -291,16 +413,18 @@ def _summary(explanation: Explanation) -> list[str]:
     part = _part(arrival)
     if arrival is None or isinstance(arrival, Unreadable) or part is None:
         return [] if arrival is None else ["  reads as  unreadable; kept raw"]
-    source, destination = arrival.source, arrival.destination
+    source = _address(arrival.source, explanation)
+    destination = _address(arrival.destination, explanation)
+    text = _text(arrival, part)
     lines = [
         f"  reads as  {type(arrival).__name__.lower()}",
-        f"  from      {source.value}  ({source.type})",
-        f"  to        {destination.value}  ({destination.type})",
+        f"  from      {source['value']}  ({source['type']})",
+        f"  to        {destination['value']}  ({destination['type']})",
         f"  encoding  {part.charset}",
     ]
     lines += [
         f"  udh       {iei:02x} {meanings.of_element(iei)}  [{data.hex(' ')}]"
-        for iei, data in _elements(part)
+        for iei, data in _elements(part, explanation)
     ]
     concat = _concat(explanation, part)
     if concat is not None:
@@ -308,12 +432,15 @@ def _summary(explanation: Explanation) -> list[str]:
             f"  segment   {concat.seq} of {concat.total}, reference {concat.ref}"
             f" ({concat.bits} bits, {concat.source})"
         )
-    lines.append(f"  text      {_text(arrival, part)!r}")
+    lines.append(f"  text      {masking.text(text) if explanation.masked else repr(text)}")
     if isinstance(arrival, Receipt):
         lines += [
             f"  receipt   {name}: {value}"
             for name, value in _receipt(arrival, explanation).items()
             if value is not None
         ]
-    lines += [f"  {name:9} {value}" for name, value in arrival.metadata.items()]
+    lines += [
+        f"  {name:9} {masking.metadata(name, value) if explanation.masked else value}"
+        for name, value in arrival.metadata.items()
+    ]
     return lines

@@ -26,8 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "messages": ("bridge.cli.read:messages", "List messages; show one with all attempts."),
     "unrouted": ("bridge.cli.read:unrouted", "List messages no route wanted."),
     "dead-letters": ("bridge.cli.read:dead_letters", "List deliveries given up on; retry them."),
-    "quarantine": ("bridge.cli.read:quarantine", "List what could not be read or stored."),
-    "decode": ("bridge.cli.decode:decode", "Explain PDUs: hex or a dump, every field in words."),
+    "quarantine": ("bridge.cli.quarantine:quarantine",
+                   "List what could not be read or stored; read it again after a fix."),
+    "decode": ("bridge.cli.decode:decode",
+               "Explain PDUs in hex, a dump or a capture: every field in words."),
     "simulate": ("bridge.cli.simulate:simulate", "Play the carrier's or the customer's side."),
     "demo": ("bridge.cli.simulate:demo", "See it work: one command, no configuration."),
 }  # fmt: skip

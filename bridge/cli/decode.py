@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from smsc.inspect import Explanation
 
 MOST_OCTETS = 64 << 20
-"""Of raw octets."""
+"""Of text in UTF-16."""
+CHUNK = 1 << 16
+"""Octets read at once."""
 _HEADER_DIGITS = 32
 """Hex digits of the shortest PDU."""
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -25,12 +27,28 @@ _INPUT = "input"
 
 @click.command()
 @click.argument("pdus", nargs=-1, metavar="[HEX | FILE | -]…")
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    type=click.IntRange(1, 65_535),
+    metavar="PORT",
+    help="Of a capture: only connections from or to this port, SMPP or not. Default: every"
+    " connection that speaks SMPP.",
+)
+@click.option(
+    "--unmask",
+    is_flag=True,
+    help="Of a capture: show numbers and texts in full. Passwords never are.",
+)
 @json_option
-def decode(*, pdus: tuple[str, ...], as_json: bool) -> int:
+def decode(*, pdus: tuple[str, ...], ports: tuple[int, ...], unmask: bool, as_json: bool) -> int:
     """Explain PDUs, every field in words; exit 1 if any is in error.
 
     Each is given as hex, in a file, or on standard input (`-`, or nothing): one a line, or in the
-    forms of xxd, hexdump, od, tshark and Wireshark; a file may also hold raw octets.
+    forms of xxd, hexdump, od, tshark and Wireshark. A file may also hold raw octets, or be a
+    capture (pcap, pcapng): then every PDU in its TCP connections is explained, with time and
+    direction, numbers and texts masked. What the capture lacks is said.
     """
     from smsc.inspect import to_json, to_text
 
@@ -38,7 +56,8 @@ def decode(*, pdus: tuple[str, ...], as_json: bool) -> int:
         sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the terminal's
     status = 0
     first = True
-    for explanation in _explained(pdus):
+    captures = _Captures(ports, unmask=unmask)
+    for explanation in _explained(pdus, captures):
         if explanation.error is not None:
             status = 1
         if as_json:
@@ -49,24 +68,55 @@ def decode(*, pdus: tuple[str, ...], as_json: bool) -> int:
                 lines = [f"line {explanation.line}: {explanation.error.detail}"]
             sys.stdout.write(("" if first else "\n") + _safe("\n".join(lines)) + "\n")
         first = False
-    if first:
+    if first and not captures.read:
         raise click.UsageError("nothing to decode: give PDUs as hex, a file, or standard input")
-    return status
+    return 1 if captures.failed else status
 
 
-def _explained(given: tuple[str, ...]) -> Iterator["Explanation"]:
+class _Captures:
+    """Explains captures; says on standard error what each of them held."""
+
+    def __init__(self, ports: tuple[int, ...], *, unmask: bool) -> None:
+        self._ports = ports
+        self._unmask = unmask
+        self.read = False
+        self.failed = False
+        """Whether one could not be read to its end, or had nothing to explain."""
+
+    def explain(self, file: BufferedReader) -> Iterator["Explanation"]:
+        from smsc.capture.dialogues import Dialogues
+        from smsc.inspect import explain_cut, mask
+
+        self.read = True
+        dialogues = Dialogues(self._ports)
+        found = False
+        while data := file.read1(CHUNK):
+            for cut in dialogues.feed(data):
+                found = True
+                explanation = explain_cut(cut)
+                yield explanation if self._unmask else mask(explanation)
+        for cut in dialogues.end():
+            found = True
+            explanation = explain_cut(cut)
+            yield explanation if self._unmask else mask(explanation)
+        self.failed = self.failed or not found or bool(dialogues.fault)
+        sys.stdout.flush()
+        click.echo(dialogues.summary() + ".", err=True)
+
+
+def _explained(given: tuple[str, ...], captures: _Captures) -> Iterator["Explanation"]:
     if not given or given == ("-",):
         if sys.stdin.isatty():
             click.echo("Reading PDUs as hex, one a line; end with Ctrl-D.", err=True)
-        yield from _read(cast("BufferedReader", sys.stdin.buffer))
+        yield from _read(cast("BufferedReader", sys.stdin.buffer), captures)
         return
     hexes: list[str] = []
     for word in given:
         if word == "-":
-            yield from _read(cast("BufferedReader", sys.stdin.buffer))
+            yield from _read(cast("BufferedReader", sys.stdin.buffer), captures)
         elif _is_file(word):
             with Path(word).open("rb") as file:
-                yield from _read(file)
+                yield from _read(file, captures)
         elif "\n" not in word and ("/" in word or Path(word).suffix):
             raise click.UsageError(f"{word}: {_why_no_file(word)}")
         else:
@@ -91,14 +141,17 @@ def _why_no_file(word: str) -> str:
         return "no such file"
 
 
-def _read(file: BufferedReader) -> Iterator["Explanation"]:
+def _read(file: BufferedReader, captures: _Captures) -> Iterator["Explanation"]:
+    from smsc.capture.files import is_capture
     from smsc.inspect import explain
 
-    head = file.peek(2)
-    if head.startswith(_UTF16):  # what PowerShell's ">" writes
+    head = file.peek(4)
+    if is_capture(head):
+        yield from captures.explain(file)
+    elif head.startswith(_UTF16):  # what PowerShell's ">" writes
         yield from _lines(file.read(MOST_OCTETS).decode("utf-16", "replace").splitlines())
     elif b"\0" in head:  # no text: the octets themselves
-        yield from explain(file.read(MOST_OCTETS))
+        yield from explain(iter(lambda: file.read1(CHUNK), b""))
     else:
         # Line by line, so that what is still being written (tail -f) is explained as it comes.
         yield from _lines(

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from bridge import cli
+from smsc.capture import files, packets
+from smsc.wire.pdu import Pdu, encode
+from smsc.wire.spec import BindTransceiver, CommandId, DeliverSm
 
 ENQUIRE = "00000010000000150000000000000001"
 NACK = "00000010800000000000000300000002"
@@ -152,3 +155,110 @@ def test_nothing_at_all(
     give(monkeypatch, b"")
     assert cli.run(["decode"]) == 2
     assert "nothing to decode" in capsys.readouterr().err
+
+
+SENDER, TEXT, PASSWORD = "447700900123", b"see you at nine", "s3cret"
+
+
+@pytest.fixture
+def capture() -> bytes:
+    """A carrier that binds and delivers, and one that asks for a page."""
+    bind = BindTransceiver(system_id="acme", password=PASSWORD, interface_version=0x34)
+    message = DeliverSm(source_addr=SENDER, destination_addr="42", short_message=TEXT)
+    said = (
+        (50_000, encode(Pdu(CommandId.bind_transceiver, 0, 1, bind))),
+        (50_000, encode(Pdu(CommandId.deliver_sm, 0, 2, message))),
+        (50_001, b"GET / HTTP/1.1\r\n\r\n"),
+    )
+    data = files.file_header()
+    sequences = {50_000: 1, 50_001: 1}
+    for port in sequences:
+        begin = packets.frame(("192.0.2.1", port), ("192.0.2.2", 2_775), 0, 0, packets.SYN)
+        data += files.packet(1_760_000_000_000_000, begin)
+    for port, octets in said:
+        segment = packets.frame(
+            ("192.0.2.1", port), ("192.0.2.2", 2_775), sequences[port], 1, packets.ACK, octets
+        )
+        sequences[port] += len(octets)
+        data += files.packet(1_760_000_000_000_001, segment)
+    return data
+
+
+@pytest.fixture(params=["file", "standard input"])
+def give_capture(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Any:
+    def given(data: bytes) -> str:
+        if request.param == "file":
+            (tmp_path / "some.pcap").write_bytes(data)
+            return str(tmp_path / "some.pcap")
+        give(monkeypatch, data)
+        return "-"
+
+    return given
+
+
+def test_a_capture_is_explained_masked(run: Any, give_capture: Any, capture: bytes) -> None:
+    status, lines = run(give_capture(capture))
+
+    text = "\n".join(lines)
+    assert status == 0
+    assert lines[0] == "bind_transceiver, 33 octets (connection 1)"
+    assert lines[1] == "  2025-10-09 08:53:20.000001Z  192.0.2.1:50000 → 192.0.2.2:2775"
+    assert "deliver_sm" in text
+    assert "  text      [15 characters]" in lines
+    for secret in (SENDER, TEXT.decode(), TEXT.hex(" "), PASSWORD, "GET /"):
+        assert secret not in text
+
+
+def test_a_capture_in_full_but_for_passwords(run: Any, give_capture: Any, capture: bytes) -> None:
+    status, lines = run("--unmask", give_capture(capture))
+
+    text = "\n".join(lines)
+    assert status == 0
+    assert TEXT.decode() in text
+    assert SENDER in text
+    assert PASSWORD not in text
+
+
+def test_a_capture_for_programs(run: Any, give_capture: Any, capture: bytes) -> None:
+    _, pdus = run("--json", give_capture(capture))
+
+    assert [pdu["command"] for pdu in pdus] == ["bind_transceiver", "deliver_sm"]
+    assert (
+        pdus[1]
+        | {
+            "time": "2025-10-09T08:53:20.000001Z",
+            "source": "192.0.2.1:50000",
+            "target": "192.0.2.2:2775",
+            "stream": 1,
+            "octets_missing_before": 0,
+            "text": "[15 characters]",
+        }
+        == pdus[1]
+    )
+    assert SENDER not in json.dumps(pdus)
+
+
+def test_a_port_is_shown_whatever_it_speaks(run: Any, give_capture: Any, capture: bytes) -> None:
+    status, pdus = run("--json", "--port", "50001", give_capture(capture))
+
+    assert status == 1
+    assert [pdu["error"]["consequence"] for pdu in pdus] == ["close"]
+
+
+def test_what_a_capture_held_is_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, capture: bytes
+) -> None:
+    file = tmp_path / "some.pcap"
+    file.write_bytes(capture)
+    cli.run(["decode", str(file)])
+    assert capsys.readouterr().err == "5 packets, 2 TCP streams, 1 with SMPP.\n"
+
+    file.write_bytes(capture[:-1])
+    assert cli.run(["decode", str(file)]) == 1
+    assert "not read to its end: it ends within a packet" in capsys.readouterr().err
+
+    file.write_bytes(capture[:24])
+    assert cli.run(["decode", str(file)]) == 1
+    assert capsys.readouterr().err == "0 packets, 0 TCP streams, 0 with SMPP.\n"
