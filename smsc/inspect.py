@@ -321,7 +321,7 @@ def _part(arrival: Arrival | None) -> Part | None:
 
 def _text(arrival: Arrival, part: Part) -> str:
     if isinstance(arrival, Fragment):
-        return charset.decode(part.charset, part.octets, part.locking, part.single)[0]
+        return charset.read(part)[0]
     return "" if isinstance(arrival, Unreadable) else arrival.content.text
 
 

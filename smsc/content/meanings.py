@@ -111,6 +111,10 @@ _ELEMENTS: Final = {
     0x08: "concatenated message, 16-bit reference",
     0x09: "wireless control message protocol",
     0x0A: "text formatting",
+    0x20: "e-mail header",
+    0x21: "hyperlink",
+    0x22: "reply address",
+    0x23: "enhanced voice mail information",
     0x24: "national language single shift",
     0x25: "national language locking shift",
     0x70: "(U)SIM toolkit security headers",
@@ -244,15 +248,20 @@ def _esm_class(value: int) -> str:
 def _data_coding(value: int) -> str:
     if value < 0x10:
         return _CODINGS.get(value, "reserved")
-    name, flags = charset.for_coding(value, {})
-    if flags:
+    meant = coding.CODINGS[value & 0xFF]
+    if coding.UNKNOWN_CODING in meant.flags:
         return "reserved"
-    words = [name if name != charset.BINARY else "octets"]
-    message_class = charset.message_class(value)
-    if message_class is not None:
-        words.append(_CLASSES[message_class])
-    if 0xC0 <= value < 0xF0:
-        words.append("message waiting indication")
+    words = [meant.charset if meant.charset != charset.BINARY else "octets"]
+    if meant.compressed:
+        words = ["compressed"]
+    if meant.message_class is not None:
+        words.append(_CLASSES[meant.message_class])
+    if meant.auto_deletion:
+        words.append("to be deleted once read")
+    if meant.waiting is not None:
+        words.append(f"{meant.waiting} waiting" if meant.active else f"no {meant.waiting} waiting")
+        if not meant.stored:
+            words.append("not to be kept")
     return ", ".join(words)
 
 
