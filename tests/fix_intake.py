@@ -11,7 +11,7 @@ import trio
 from bridge.ids import Ids
 from bridge.live import LiveView
 from bridge.model import Endpoint, Live, Number, Route
-from bridge.store.contract import Doubt, Join, Record, Recorded
+from bridge.store.contract import Doubt, Join, Mark, Record, Recorded
 from bridge.store.sqlite.engine import SqliteStore
 from bridge.store.threaded import StoreThreads
 from smsc.config import Account
@@ -111,11 +111,15 @@ class FaultyStore(SqliteStore):
         self.doubts: list[Doubt] = []
 
     def record(
-        self, batch: Sequence[Record], sets: Sequence[int] = (), join: Join | None = None
+        self,
+        batch: Sequence[Record],
+        sets: Sequence[int] = (),
+        join: Join | None = None,
+        mark: Mark | None = None,
     ) -> list[Recorded]:
         if self.fault is not None:
             self.fault(batch)
-        recorded = super().record(batch, sets, join)
+        recorded = super().record(batch, sets, join, mark)
         self.batches.append(list(batch))
         if self.after is not None:
             self.after(batch)

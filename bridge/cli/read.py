@@ -1,4 +1,4 @@
-"""``smsbridge messages | unrouted | dead-letters | quarantine | links``: looking into the store."""
+"""``smsbridge messages | unrouted | dead-letters | links``: looking into the store."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -25,7 +25,8 @@ from bridge.cli.options import (
 from bridge.errors import NotFound
 
 if TYPE_CHECKING:
-    from bridge.store.contract import DeliveryRow, MessageRow, QuarantineRow, Store
+    from bridge.store.contract import Store
+    from bridge.store.listing import DeliveryRow, MessageRow
 
 T = TypeVar("T")
 
@@ -291,42 +292,6 @@ def _pages_of_ids(
     while page := store.dead_letters(limit=PAGE, before=before, endpoint=endpoint):
         before = page[-1].id
         yield [letter.id for letter in page]
-
-
-@click.command()
-@store_options
-@limit_option
-@unmask_option
-@json_option
-@click.pass_context
-def quarantine(
-    ctx: click.Context, /, *, limit: int, unmask: bool, as_json: bool, **_where: str | None
-) -> None:
-    """List what could not be read or stored, newest first; it was answered, and nobody got it.
-
-    With `--json --unmask` `raw` is all of it in hex: a frame for `smsbridge decode`, or JSON.
-    """
-    store = open_store(ctx)
-
-    def shown(row: "QuarantineRow") -> dict[str, Any]:
-        return {
-            "id": row.id,
-            "received_at": when(row.received_at, as_json=as_json),
-            "account": row.account,
-            "reason": row.reason,
-            "octets": len(row.raw),
-            "raw": row.raw.hex() if unmask else None,
-        }
-
-    found = pages(
-        lambda after, size: store.quarantined(limit=size, before=after), limit, key="number"
-    )
-    show_list(
-        map(shown, found),
-        ("id", "received_at", "account", "octets", "reason", *(("raw",) if unmask else ())),
-        as_json=as_json,
-        empty="Nothing is in quarantine.",
-    )
 
 
 @click.command()

@@ -8,8 +8,9 @@ culprit stands alone; that one is quarantined and accepted, so that its carrier 
 for days. The rest of the batch is stored. Halving ends when the batch is
 late: what was not handed over by then was not stored, and its carriers were told to come again.
 
-*Repeats* of arrivals that were answered on a link which then died are recorded a second time,
-as what they may be: a new message marked ``duplicateOf``. An account may have them dropped.
+*Repeats* of arrivals that were answered on a link which then died are recorded as what they may
+be, in the same transaction that recognises them: a new message marked ``duplicateOf``. An account
+may have them dropped.
 
 *Debts.* What may be stored although its carrier was told to send it again, and what lost links
 leave in doubt, is *owed* to the store as doubts: they are written before the next record is, or
@@ -20,17 +21,26 @@ logged. Of equal checks one is kept.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 import trio
+from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
 from bridge.errors import BatchRejected, StoreError, StoreFull, StoreUnavailable
 from bridge.ids import Ids
 from bridge.intake.completing import Completer
-from bridge.intake.records import message_record, quarantine, record
+from bridge.intake.records import carrier_id, message_record, quarantine, record
 from bridge.live import LiveView
-from bridge.store.contract import Doubt, MessageRecord, QuarantineRecord, Record, Recorded
+from bridge.store.contract import (
+    Doubt,
+    Mark,
+    MessageRecord,
+    QuarantineRecord,
+    Record,
+    Recorded,
+)
 from bridge.store.threaded import StoreThreads
 from smsc.crashpoint import reached
 from smsc.message import Arrival, Message, Millis, Origin, Receipt, Verdict, VerdictKind
@@ -102,7 +112,10 @@ class Recorder:
     def record(self, arrival: Arrival, now: Millis) -> Record:
         """Return the record of an arrival; one that none can be made of is quarantined."""
         try:
-            return record(arrival, self._live.table, self._ids, now, self._assembly_timeout)
+            live = self._live
+            return record(
+                arrival, live.table, self._ids, now, self._assembly_timeout, live.accounts
+            )
         except Exception as error:  # noqa: BLE001  # whatever it is, the carrier must not pay for it
             return self._unrecordable(arrival, error)
 
@@ -178,7 +191,7 @@ class Recorder:
         while parts and not batch.late:
             indexes, records = parts.pop()
             try:
-                recorded = await self._record(records)
+                recorded = await self._record(records, partial(self._mark, batch, indexes, records))
             except StoreError as error:
                 if isinstance(error, BatchRejected):
                     parts += self._narrow(batch, indexes, records, error)
@@ -190,18 +203,16 @@ class Recorder:
                 _log.error("intake.record_failed", records=len(records), exc_info=error)
                 parts += self._narrow(batch, indexes, records, error)
             else:
-                again = self._stored(batch, indexes, records, recorded)
-                if again[0]:
-                    parts.append(again)
+                self._stored(batch, indexes, records, recorded)
 
-    async def _record(self, records: list[Record]) -> list[Recorded]:
+    async def _record(self, records: list[Record], mark: Mark) -> list[Recorded]:
         """Have records stored, with the sets that ride along."""
         write, store, completer = self._threads.write, self._threads.store, self._completer
         sets = completer.ride()
         if not sets:
-            return await write(store.record, records)
+            return await write(store.record, records, (), None, mark)
         try:
-            recorded = await write(store.record, records, sets, completer.join)
+            recorded = await write(store.record, records, sets, completer.join, mark)
         except BaseException as error:
             completer.walk(sets)
             if isinstance(error, StoreError) and not isinstance(error, BatchRejected):
@@ -209,7 +220,7 @@ class Recorder:
             if not isinstance(error, Exception):
                 raise
             # Perhaps it was a set: no record may pay for it.
-            return await write(store.record, records)
+            return await write(store.record, records, (), None, mark)
         completer.rode()
         return recorded
 
@@ -235,35 +246,50 @@ class Recorder:
         indexes: Sequence[int],
         records: list[Record],
         recorded: list[Recorded],
-    ) -> _Part:
-        """Note what was committed; return what is to be recorded again, as duplicates."""
-        again: list[int] = []
-        duplicates: list[Record] = []
+    ) -> None:
+        """Note what was committed."""
         verdicts = batch.verdicts
         news = False
         for index, given, done in zip(indexes, records, recorded, strict=True):
             if type(given) is MessageRecord:
-                if done.repeat == "answered" and not self._drops(given.key.account):
-                    again.append(index)
-                    duplicates.append(self._duplicate(batch.arrivals[index], done.id))
-                    continue
                 news = True
             elif done.whole:
                 self._completer.add(done.set_id)
             verdicts[index] = Verdict(VerdictKind.STORED, done.id)
         if news:
             self._ring()
-        return again, duplicates
+
+    def _mark(
+        self,
+        batch: Batch,
+        indexes: Sequence[int],
+        records: list[Record],
+        repeat: MessageRecord | QuarantineRecord,
+        of: str,
+    ) -> MessageRecord | QuarantineRecord | None:
+        """Return what is stored of a repeat that was answered before: a :data:`Mark`.
+
+        Called in the store's thread, and seldom: so it looks for the arrival only then.
+        """
+        if self._drops(repeat.key.account):
+            return None
+        if isinstance(repeat, QuarantineRecord):
+            return replace(repeat, duplicate_of=of)
+        at = next(at for at, record in enumerate(records) if record is repeat)
+        return self._duplicate(batch.arrivals[indexes[at]], of)
 
     def _drops(self, account: str) -> bool:
         known = self._live.accounts.get(account)
         return known is not None and known.doubtful_repeats == "drop"
 
-    def _duplicate(self, arrival: Arrival, of: str) -> Record:
+    def _duplicate(self, arrival: Arrival, of: str) -> MessageRecord | QuarantineRecord:
         assert isinstance(arrival, Message | Receipt), "their records are message records"
         table, now = self._live.table, self._clock()
         try:
-            return message_record(arrival, table, self._ids, now, duplicate_of=of)
+            named = None
+            if isinstance(arrival, Message):
+                named = carrier_id(arrival, 1, self._live.accounts)
+            return message_record(arrival, table, self._ids, now, duplicate_of=of, carrier_id=named)
         except Exception as error:  # noqa: BLE001  # as in record
             return self._unrecordable(arrival, error)
 

@@ -5,9 +5,10 @@ with its canonical bytes and deliveries. So the store only has to write, in one 
 """
 
 import hashlib
-from collections.abc import Callable
-from typing import Literal, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol, TypeVar
 
+from msgspec import to_builtins
 from msgspec.json import Encoder
 
 from bridge.delivery.payload import message_event, receipt_event
@@ -15,6 +16,7 @@ from bridge.ids import Ids
 from bridge.intake.routing import Leg, Match, RoutingTable
 from bridge.store.contract import (
     ArrivalKey,
+    CarrierId,
     EventRecord,
     FragmentRecord,
     MessageRecord,
@@ -22,7 +24,8 @@ from bridge.store.contract import (
     QuarantineRecord,
     Record,
 )
-from smsc.content import assembly
+from smsc.config import Account
+from smsc.content import assembly, whole
 from smsc.message import Arrival, Fragment, Message, Millis, Origin, Receipt, Unreadable
 
 _encode = Encoder().encode
@@ -56,20 +59,50 @@ class Render(Protocol[T_contra]):
         ...
 
 
+NOBODY: Mapping[str, Account] = {}
+KIND = "kind"
+"""Field beside those of an arrival in quarantine that says which kind it is."""
+
+
 def record(
-    arrival: Arrival, table: RoutingTable, ids: Ids, now: Millis, assembly_timeout: float
+    arrival: Arrival,
+    table: RoutingTable,
+    ids: Ids,
+    now: Millis,
+    assembly_timeout: float,
+    accounts: Mapping[str, Account] = NOBODY,
 ) -> Record:
-    """Return the record of an arrival, made at ``now``.
+    """Return the record of an arrival, made at ``now``; accounts, by name, say by what repeats
+    are told.
 
     May raise for an arrival that nothing can be made of: :func:`quarantine` takes that one.
     """
-    kind = type(arrival)
-    if kind is Message or kind is Receipt:
-        return message_record(arrival, table, ids, now)  # type: ignore[arg-type]  # narrowed by `is`, which mypy can't see through a variable
-    if kind is Fragment:
-        return fragment_record(arrival, ids, assembly_timeout)  # type: ignore[arg-type]  # as above
-    assert type(arrival) is Unreadable
+    if isinstance(arrival, Message):
+        return message_record(arrival, table, ids, now, carrier_id=carrier_id(arrival, 1, accounts))
+    if isinstance(arrival, Receipt):
+        return message_record(arrival, table, ids, now)
+    if isinstance(arrival, Fragment):
+        return fragment_record(arrival, ids, assembly_timeout, accounts)
     return quarantine(arrival, ids, arrival.reason)
+
+
+def carrier_id(
+    arrival: Message | Fragment, seq: int, accounts: Mapping[str, Account]
+) -> CarrierId | None:
+    """Return what repeats of an arrival are told by, where its account trusts its carrier's ids.
+
+    An id counts for all accounts of the carrier, so that it doesn't matter over which of them a
+    message comes again, and for each segment alone: some carriers give all of them the same.
+    """
+    id_ = arrival.carrier_message_id
+    if id_ is None:
+        return None
+    origin = arrival.origin
+    account = accounts.get(origin.account)
+    if account is None or not account.repeats_by_id:
+        return None
+    until = origin.received_at + int(account.repeats_by_id * 1_000)
+    return CarrierId(f"{len(origin.carrier)}:{origin.carrier} {seq} {id_}", until)
 
 
 def message_record(
@@ -80,6 +113,7 @@ def message_record(
     *,
     message_id: str | None = None,
     duplicate_of: str | None = None,
+    carrier_id: CarrierId | None = None,
 ) -> MessageRecord:
     """Return the record of a message or receipt with its events and deliveries.
 
@@ -114,6 +148,7 @@ def message_record(
         raw=_encode(message),
         events=events,
         duplicate_of=duplicate_of,
+        carrier_id=carrier_id,
     )
 
 
@@ -147,7 +182,12 @@ def _events(
     return tuple(events)
 
 
-def fragment_record(fragment: Fragment, ids: Ids, assembly_timeout: float) -> FragmentRecord:
+def fragment_record(
+    fragment: Fragment,
+    ids: Ids,
+    assembly_timeout: float,
+    accounts: Mapping[str, Account] = NOBODY,
+) -> FragmentRecord:
     """Return the record of one segment; a set it opens waits ``assembly_timeout`` seconds."""
     origin = fragment.origin
     part = fragment.part
@@ -162,19 +202,34 @@ def fragment_record(fragment: Fragment, ids: Ids, assembly_timeout: float) -> Fr
         digest=hashlib.sha256(octets).digest(),
         fragment=fragment,
         expires_at=assembly.expires_at(origin.received_at, assembly_timeout),
+        carrier_id=carrier_id(fragment, fragment.concat.seq, accounts),
     )
 
 
 def quarantine(arrival: Arrival, ids: Ids, reason: str) -> QuarantineRecord:
-    """Return the record of something that can't be kept otherwise. Never raises."""
+    """Return the record of something that can't be kept otherwise. Never raises.
+
+    It keeps the frame, or the arrival as JSON, with what JSON can't hold replaced by U+FFFD.
+    """
     if type(arrival) is Unreadable:
         raw = arrival.raw
     else:
         try:
-            raw = _encode(arrival)
+            raw = _encode({KIND: type(arrival).__name__} | _storable(to_builtins(arrival)))
         except Exception:  # noqa: BLE001  # the last resort must not have a way to fail
             raw = repr(arrival).encode("utf-8", "backslashreplace")
     return QuarantineRecord(id=ids.new("qtn"), key=key(arrival.origin), raw=raw, reason=reason)
+
+
+def _storable(value: Any) -> Any:
+    """Replace lone surrogates, wherever they are."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {key: _storable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(each) for each in value]
+    return value
 
 
 def key(origin: Origin) -> ArrivalKey:
@@ -185,7 +240,7 @@ def key(origin: Origin) -> ArrivalKey:
 
 
 class Joiner:
-    """Joins a set and makes its message's record: a :data:`bridge.store.contract.Join`.
+    """Joins a set and makes the record of what it is: a :data:`bridge.store.contract.Join`.
 
     Called in the store's thread; the table is that of the moment, so that a message is routed
     as the configuration is when it becomes whole.
@@ -199,8 +254,8 @@ class Joiner:
         self._clock = clock
 
     def __call__(self, open_set: OpenSet) -> MessageRecord:
-        """Return the record of a set's message, with gaps where segments are missing."""
-        message = assembly.join(open_set.fragments)
+        """Return the record of what a set makes, with gaps where segments are missing."""
+        message = whole.join(open_set.fragments)
         return message_record(
             message, self._table(), self._ids, self._clock(), message_id=open_set.message_id
         )

@@ -13,7 +13,11 @@ except that :class:`~bridge.errors.StoreUnavailable` with ``in_doubt`` says that
 
 *Repeats.* Every stored arrival keeps its link, place and fingerprint. :meth:`Store.doubt` makes
 some of them *doubtful*; a doubtful one absorbs exactly one equal arrival of its account until
-its time is up, decided inside the recording transaction.
+its time is up, decided inside the recording transaction. A record may also carry the id its
+*carrier* gave it: the first with an id absorbs every other one until its time is up.
+
+*Quarantine.* What could not be read or stored is kept as it came. :meth:`Store.reread` puts what
+it is now understood as in its place, as if that had been recorded when it came.
 
 *Sets.* A fragment joins the open set of its key, unless its slot is taken by other octets: then
 it opens a new one. :meth:`Store.complete` joins what has become whole in a transaction of its
@@ -33,6 +37,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from bridge.model import Attempt, Live
+from bridge.store.listing import DeadLetter, DeliveryRow, MessageRow, QuarantineRow
 from smsc.message import Fragment, Millis
 from smsc.status import LinkStatus
 
@@ -46,6 +51,15 @@ class ArrivalKey(Struct, frozen=True, gc=False):
     fingerprint: bytes
     """32 octets."""
     received_at: Millis
+
+
+class CarrierId(Struct, frozen=True, gc=False):
+    """The id a carrier gave a message, where repeats are told by it."""
+
+    key: str
+    """Equal for repeats only: made of the carrier's name, the id, and which segment it is."""
+    until: Millis
+    """When the first one with it is forgotten."""
 
 
 class DeliveryRecord(Struct, frozen=True, gc=False):
@@ -90,6 +104,7 @@ class MessageRecord(Struct, frozen=True, kw_only=True):
     """At least one; with no delivery at all the message is listed as unrouted."""
     duplicate_of: str | None = None
     """Id of the message this one may repeat. Set, the repeat check is not made again."""
+    carrier_id: CarrierId | None = None
 
 
 class FragmentRecord(Struct, frozen=True, kw_only=True):
@@ -107,6 +122,9 @@ class FragmentRecord(Struct, frozen=True, kw_only=True):
     fragment: Fragment
     expires_at: Millis
     """When a set opened by this fragment is given up waiting for."""
+    opens_at: Millis = 0
+    """When such a set begins to wait; 0: when the fragment arrived."""
+    carrier_id: CarrierId | None = None
 
 
 class QuarantineRecord(Struct, frozen=True, kw_only=True):
@@ -117,6 +135,8 @@ class QuarantineRecord(Struct, frozen=True, kw_only=True):
     key: ArrivalKey
     raw: bytes
     reason: str
+    duplicate_of: str | None = None
+    """Id of what this one may repeat."""
 
 
 Record = MessageRecord | FragmentRecord | QuarantineRecord
@@ -127,10 +147,10 @@ class Recorded(Struct, frozen=True, gc=False):
 
     id: str
     """Of what is stored now: the record's own, or the earlier one's where it is a repeat."""
-    repeat: Literal["", "absorbed", "answered", "part"] = ""
+    repeat: Literal["", "absorbed", "answered", "named", "part"] = ""
     """``absorbed``: repeats one whose answer was never written; nothing new was stored.
-    ``answered``: repeats one whose answer was written; nothing was stored *yet*: the caller
-    records it again with ``duplicate_of``, or drops it.
+    ``answered``: repeats one whose answer was written, and nobody wanted it marked: nothing new
+    was stored. ``named``: its carrier gave it the id of an earlier one; nothing new was stored.
     ``part``: a segment its set (or the set's tombstone) already has; nothing new was stored."""
     set_id: int = 0
     """For fragments that were stored or are parts of an unfinished set: their set."""
@@ -152,6 +172,27 @@ class OpenSet(Struct, frozen=True, kw_only=True):
 
 Join = Callable[[OpenSet], MessageRecord]
 """Pure: joins, routes and renders. An exception quarantines that set alone."""
+
+Mark = Callable[[MessageRecord | QuarantineRecord, str], MessageRecord | QuarantineRecord | None]
+"""Pure: makes of a record what is stored instead when it repeats one that was answered, whose id
+is given: the same with ``duplicate_of``; None: nothing is stored. Must not raise."""
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """How much of one carrier's may wait to become whole."""
+
+    parts: int
+    octets: int
+    """As stored."""
+
+
+class Reread(Struct, frozen=True):
+    """Something in quarantine, and what it is understood as now."""
+
+    number: int
+    """Its place in the store."""
+    record: Record
+    """Of the key it was stored with; a :class:`QuarantineRecord` says why it stays."""
 
 
 class Due(Struct, frozen=True, gc=False):
@@ -226,67 +267,6 @@ class Doubt(Struct, frozen=True, kw_only=True):
     """Only those in :attr:`unanswered`: for commits in doubt on a link that is well."""
     until: Millis
     """When it ends."""
-
-
-class MessageRow(Struct, frozen=True, kw_only=True):
-    """A message as lists show it."""
-
-    id: str
-    kind: str
-    received_at: Millis
-    account: str
-    carrier: str
-    tenant: str
-    number: str | None
-    source: str
-    destination: str
-    encoding: str
-    total: int
-    complete: bool
-    duplicate_of: str | None
-    status: Literal["pending", "delivered", "dead", "unrouted"]
-    """The least settled of its deliveries."""
-    event: bytes
-    """Canonical bytes of its (latest) event."""
-
-
-class DeadLetter(Struct, frozen=True, kw_only=True):
-    """A delivery given up on."""
-
-    id: int
-    endpoint: str
-    event_id: str
-    event_type: str
-    message_id: str
-    died_at: Millis
-    attempts: int
-    reason: str
-    last_status: int | None
-    last_error: str | None
-
-
-class QuarantineRow(Struct, frozen=True, kw_only=True):
-    """Something in quarantine as lists show it."""
-
-    number: int
-    """Its place in the store: where a page of the list goes on."""
-    id: str
-    account: str
-    received_at: Millis
-    reason: str
-    raw: bytes
-    """A frame that could not be read, or the arrival as JSON."""
-
-
-class DeliveryRow(Struct, frozen=True, kw_only=True):
-    """A delivery of one message with its attempts."""
-
-    id: int
-    endpoint: str
-    event_id: str
-    state: str
-    due_at: Millis | None
-    attempts: tuple[Attempt, ...]
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -375,13 +355,18 @@ class Store(Protocol):
     # -- the carrier side ------------------------------------------------------------------
 
     def record(
-        self, batch: Sequence[Record], sets: Sequence[int] = (), join: Join | None = None
+        self,
+        batch: Sequence[Record],
+        sets: Sequence[int] = (),
+        join: Join | None = None,
+        mark: Mark | None = None,
     ) -> list[Recorded]:
         """Store a batch in one transaction; durable on return.
 
-        At most 1,000 records. Repeats inside the batch are seen too. ``sets`` that became whole
-        by earlier batches are completed in the same transaction, as :meth:`complete` does it,
-        which saves one of its own. Raises :class:`~bridge.errors.BatchRejected` where a row (or
+        At most 1,000 records. Repeats inside the batch are seen too; ``mark`` says what is
+        stored of those that were answered before, nothing if there is none. ``sets`` that became
+        whole by earlier batches are completed in the same transaction, as :meth:`complete` does
+        it, which saves one of its own. Raises :class:`~bridge.errors.BatchRejected` where a row (or
         what ``join`` makes) can't be stored: nothing was.
         """
         ...
@@ -393,11 +378,14 @@ class Store(Protocol):
         """
         ...
 
-    def expire(self, now: Millis, join: Join, limit: int = 100) -> list[str]:
+    def expire(
+        self, now: Millis, join: Join, limit: int = 100, room: Room | None = None
+    ) -> list[str]:
         """Join at most ``limit`` sets that are whole but not done, or whose time is up.
 
-        Those that are not whole are delivered with their gaps and stay able to take late parts
-        as long again; tombstones past their time are removed.
+        Where a carrier has more waiting than there is ``room``, the time of its oldest sets is
+        up at once. Those that are not whole are delivered with their gaps and stay able to take
+        late parts as long again; tombstones past their time are removed.
         """
         ...
 
@@ -538,8 +526,34 @@ class Store(Protocol):
         """List dead letters, newest first; ``before`` is the id a page ended with."""
         ...
 
-    def quarantined(self, *, limit: int = 50, before: int | None = None) -> list[QuarantineRow]:
-        """List what is in quarantine, newest first; ``before`` is the number a page ended with."""
+    def quarantined(
+        self,
+        *,
+        limit: int = 50,
+        before: int | None = None,
+        after: int | None = None,
+        account: str | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> list[QuarantineRow]:
+        """List what is in quarantine, newest first; ``before`` is the number a page ended with.
+
+        With ``after`` (0 to begin with) oldest first, behind that number; with ``ids`` only
+        those, all of them.
+        """
+        ...
+
+    def reread(self, items: Sequence[Reread], join: Join) -> list[Recorded | None]:
+        """Put what was in quarantine where it belongs, in one transaction; durable on return.
+
+        Each leaves quarantine and is recorded, unmarked by doubts: they were for when it came.
+        Sets that become whole are completed. One that stays gets its new reason. None: it is
+        not in quarantine any more. Raises :class:`~bridge.errors.BatchRejected` like
+        :meth:`record`; nothing was done then.
+        """
+        ...
+
+    def discard(self, numbers: Sequence[int]) -> int:
+        """Remove from quarantine for good; how many were there."""
         ...
 
     def retry(
@@ -560,7 +574,8 @@ class Store(Protocol):
 
     def prune(self, now: Millis) -> int:
         """Remove at most 1,000 rows each of what is only needed for a while: arrival keys after
-        15 minutes, doubts past their end, closed links after a day; how many went."""
+        15 minutes, doubts and carriers' ids past their end, closed links after a day; how many
+        went."""
         ...
 
     def checkpoint(self) -> None:

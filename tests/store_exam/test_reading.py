@@ -3,7 +3,8 @@
 import pytest
 
 from bridge.errors import NotFound
-from bridge.store.contract import MessageRow, Store
+from bridge.store.contract import Store
+from bridge.store.listing import MessageRow
 from tests.fix_store import (
     START,
     all_due,

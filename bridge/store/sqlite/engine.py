@@ -11,30 +11,31 @@ from bridge.errors import BatchRejected, StaleLease
 from bridge.model import Live
 from bridge.store.contract import (
     Applied,
-    DeadLetter,
-    DeliveryRow,
     Doubt,
     Due,
     Join,
     Lease,
     LiveObject,
+    Mark,
     MessageRecord,
-    MessageRow,
     OpenSet,
     Order,
     ProcessStatus,
-    QuarantineRow,
     Record,
     Recorded,
     Refusal,
     RefusalRow,
+    Reread,
+    Room,
     Settlement,
 )
+from bridge.store.listing import DeadLetter, DeliveryRow, MessageRow, QuarantineRow
 from bridge.store.sqlite import (
     fragments,
     live,
     ordering,
     processes,
+    quarantine,
     reading,
     recording,
     repeats,
@@ -52,9 +53,6 @@ PRUNED_AT_ONCE = 1_000
 
 DOUBTED_AT_ONCE = 10_000
 """Arrivals made doubtful in one transaction, which then lasts around 0.1 s."""
-
-NEVER = -(2**62)
-"""Before every time."""
 
 
 class SqliteStore:
@@ -91,24 +89,32 @@ class SqliteStore:
     # -- the carrier side ------------------------------------------------------------------
 
     def record(
-        self, batch: Sequence[Record], sets: Sequence[int] = (), join: Join | None = None
+        self,
+        batch: Sequence[Record],
+        sets: Sequence[int] = (),
+        join: Join | None = None,
+        mark: Mark | None = None,
     ) -> list[Recorded]:
         """Store a batch in one transaction, completing sets along with it; durable on return."""
 
         def work(tx: Tx) -> list[Recorded]:
-            recorded = recording.record(tx, batch)
+            recorded = recording.record(tx, batch, mark)
             if sets and join is not None:
-                fragments.join_sets(tx, sets, join, now=self._clock(), expired_by=NEVER)
+                fragments.join_sets(tx, sets, join, now=self._clock(), expired_by=fragments.NEVER)
             return recorded
 
         return self._write(work, announce=True)
 
     def complete(self, sets: Sequence[int], join: Join) -> list[str]:
         """Join each of these sets that is whole and not done; return the message ids."""
-        return self._join(sets, join, now=self._clock(), expired_by=NEVER)
+        return self._join(sets, join, now=self._clock(), expired_by=fragments.NEVER)
 
-    def expire(self, now: Millis, join: Join, limit: int = 100) -> list[str]:
+    def expire(
+        self, now: Millis, join: Join, limit: int = 100, room: Room | None = None
+    ) -> list[str]:
         """Join sets that nobody completed or whose time is up; return the message ids."""
+        if room is not None and self._read(lambda tx: fragments.crowded(tx, room)):
+            self._write(lambda tx: fragments.make_room(tx, room, now, limit))
         if self._read(lambda tx: fragments.over(tx, now)):
             self._write(lambda tx: fragments.remove(tx, now))
         sets = self._read(lambda tx: fragments.stale(tx, now, limit))
@@ -281,9 +287,31 @@ class SqliteStore:
             lambda tx: reading.dead_letters(tx, limit=limit, before=before, endpoint=endpoint)
         )
 
-    def quarantined(self, *, limit: int = 50, before: int | None = None) -> list[QuarantineRow]:
-        """List what is in quarantine, newest first."""
-        return self._read(lambda tx: reading.quarantined(tx, limit=limit, before=before))
+    def quarantined(
+        self,
+        *,
+        limit: int = 50,
+        before: int | None = None,
+        after: int | None = None,
+        account: str | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> list[QuarantineRow]:
+        """List what is in quarantine, newest first; oldest first with ``after``."""
+        if ids is not None:
+            return self._read(lambda tx: quarantine.named(tx, ids))
+        return self._read(
+            lambda tx: quarantine.quarantined(
+                tx, limit=limit, before=before, after=after, account=account
+            )
+        )
+
+    def reread(self, items: Sequence[Reread], join: Join) -> list[Recorded | None]:
+        """Put what was in quarantine where it belongs, in one transaction."""
+        return self._write(lambda tx: quarantine.reread(tx, items, join, self._clock()))
+
+    def discard(self, numbers: Sequence[int]) -> int:
+        """Remove from quarantine for good; how many were there."""
+        return self._write(lambda tx: quarantine.discard(tx, numbers))
 
     def retry(
         self, ids: Sequence[int] | None, *, endpoint: str | None, now: Millis, limit: int = 1_000

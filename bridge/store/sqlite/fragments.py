@@ -4,10 +4,14 @@ The decisions are :mod:`bridge.store.sets`'; a batch reads all sets of its keys 
 Joining happens in the transaction that reads the fragments, so that a set is delivered once
 however many processes try. A crash before it leaves a whole set that :func:`stale` finds
 through a small index.
+
+*Room.* The table ``waiting`` has, for each carrier, the sums over its open sets: every
+transaction that changes one of these changes the other. Parts of sets that were delivered, with
+gaps or whole, don't count: nobody waits for these, and their time is up by itself.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import structs
@@ -20,6 +24,7 @@ from bridge.store.contract import (
     OpenSet,
     QuarantineRecord,
     Recorded,
+    Room,
 )
 from bridge.store.sets import KnownSet, SetState, Slot, place
 from bridge.store.sqlite.connection import Tx
@@ -29,16 +34,23 @@ from smsc.message import Millis
 
 DIGEST_SIZE = 16
 
+NEVER = -(2**62)
+"""Before every time: no set's is up."""
+
 TOMBSTONES = 1_000
 """How many one call of :func:`remove` removes at most."""
 
 _SET = Insert(
     "fragment_set",
-    "id, key, total, have, state, fresh, opened_at, patience, expires_at",
+    "id, key, total, have, state, fresh, opened_at, patience, expires_at, carrier, octets",
 )
 _GROWN = (
-    "UPDATE fragment_set SET have = j.value ->> 1, fresh = 1 FROM json_each(?1) j"
-    " WHERE fragment_set.id = j.value ->> 0"
+    "UPDATE fragment_set SET have = j.value ->> 1, fresh = 1, octets = octets + (j.value ->> 2)"
+    " FROM json_each(?1) j WHERE fragment_set.id = j.value ->> 0"
+)
+_WAITING = (
+    "INSERT INTO waiting SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) WHERE true"
+    " ON CONFLICT DO UPDATE SET parts = parts + excluded.parts, octets = octets + excluded.octets"
 )
 _JOINED = (
     "UPDATE fragment_set SET state = j.value ->> 1, message_id = j.value ->> 2,"
@@ -57,6 +69,8 @@ class Placement:
         self._known: dict[bytes, list[KnownSet]] = {}
         self._opened: dict[int, tuple[FragmentRecord, bytes]] = {}
         self._grown: dict[int, KnownSet] = {}
+        self._octets: dict[int, int] = {}
+        self._waiting = Waiting()
         self._rows: list[object] = []
         keys = {tx.rows.set_hash(one.set_key).hex() for one in fragments}
         sets: dict[int, KnownSet] = {}
@@ -94,6 +108,9 @@ class Placement:
         joins.slots[one.seq] = Slot(digest, one.id)
         self._grown[joins.id] = joins
         body = self._tx.rows.seal_fragment(one.fragment)
+        self._octets[joins.id] = self._octets.get(joins.id, 0) + len(body)
+        if joins.state is SetState.OPEN:
+            self._waiting.add(one.fragment.origin.carrier, 1, len(body))
         self._rows += (joins.id, one.seq, one.id, digest, body)
         return _recorded(one.id, joins, "")
 
@@ -104,21 +121,79 @@ class Placement:
         for set_id, known in self._grown.items():
             if set_id in self._opened:
                 one, key = self._opened[set_id]
-                at = one.key.received_at
+                at = one.opens_at or one.key.received_at
                 patience = max(one.expires_at - at, 0)
                 have = len(known.slots)
                 opened += (set_id, key, one.total, have, 0, 1, at, patience, one.expires_at)
+                opened += (one.fragment.origin.carrier, self._octets[set_id])
             else:
-                grown.append((set_id, len(known.slots)))
+                grown.append((set_id, len(known.slots), self._octets[set_id]))
         _SET.run(self._tx.db, opened)
         run(self._tx.db, _GROWN, grown)
         _FRAGMENT.run(self._tx.db, self._rows)
+        self._waiting.write(self._tx)
 
 
 def _recorded(id_: str, joins: KnownSet, repeat: Literal["", "part"]) -> Recorded:
     if not joins.unfinished:
         return Recorded(id_, repeat)
     return Recorded(id_, repeat, joins.id, joins.whole)
+
+
+class Waiting:
+    """What a transaction changes about how much of each carrier's waits."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, tuple[int, int]] = {}
+
+    def add(self, carrier: str, parts: int, octets: int) -> None:
+        """Add so many parts and octets; take them away where they are negative."""
+        had = self._changes.get(carrier, (0, 0))
+        self._changes[carrier] = had[0] + parts, had[1] + octets
+
+    def write(self, tx: Tx) -> None:
+        """Store the changes."""
+        run(tx.db, _WAITING, [(carrier, *change) for carrier, change in self._changes.items()])
+
+
+def make_room(tx: Tx, room: Room, now: Millis, limit: int) -> int:
+    """Let the time of a carrier's oldest sets be up where it has more waiting than there is room
+    for; at most ``limit`` sets of each. Returns how many."""
+    over: list[Any] = tx.db.execute(
+        "SELECT carrier, parts, octets FROM waiting WHERE parts > ? OR octets > ?",
+        (room.parts, room.octets),
+    ).fetchall()
+    chosen: list[int] = []
+    for carrier, *excess in over:
+        parts, octets = excess[0] - room.parts, excess[1] - room.octets
+        oldest: Any = tx.db.execute(
+            "SELECT id, have, octets FROM fragment_set WHERE state = 0 AND carrier = ?"
+            " ORDER BY expires_at, id LIMIT ?",
+            (carrier, limit),
+        )
+        for id_, have, size in oldest:
+            if parts <= 0 and octets <= 0:
+                break
+            parts -= have
+            octets -= size
+            chosen.append(id_)
+    if chosen:
+        tx.db.execute(
+            "UPDATE fragment_set SET expires_at = min(expires_at, ?)"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            (now, json(chosen)),
+        )
+    return len(chosen)
+
+
+def crowded(tx: Tx, room: Room) -> bool:
+    """Say whether any carrier has more waiting than there is room for."""
+    return bool(
+        tx.db.execute(
+            "SELECT EXISTS (SELECT 1 FROM waiting WHERE parts > ? OR octets > ?)",
+            (room.parts, room.octets),
+        ).get
+    )
 
 
 class _Stored(msgspec.Struct):
@@ -130,6 +205,9 @@ class _Stored(msgspec.Struct):
     opened_at: Millis
     patience: int
     message_id: str | None
+    state: int
+    carrier: str
+    octets: int
 
     @property
     def whole(self) -> bool:
@@ -185,7 +263,8 @@ def join_sets(
     """
     ids = json(sets)
     found = tx.db.execute(
-        "SELECT id, total, have, opened_at, patience, message_id FROM fragment_set"
+        "SELECT id, total, have, opened_at, patience, message_id, state, carrier, octets"
+        " FROM fragment_set"
         " WHERE id IN (SELECT value FROM json_each(?)) AND state < 2"
         " AND (have = total OR (expires_at <= ? AND fresh = 1)) ORDER BY id",
         (ids, expired_by),
@@ -204,7 +283,10 @@ def join_sets(
     quarantine = Quarantine(tally)
     joined: list[str] = []
     changes: list[tuple[object, ...]] = []
+    waiting = Waiting()
     for one in stored:
+        if one.state == SetState.OPEN:
+            waiting.add(one.carrier, -one.have, -one.octets)
         state = SetState.DONE if one.whole else SetState.LATE
         message_id = one.message_id
         try:
@@ -228,6 +310,7 @@ def join_sets(
     messages.write()
     quarantine.write(tx)
     run(tx.db, _JOINED, changes)
+    waiting.write(tx)
     tally.write(tx)
     return joined
 

@@ -17,7 +17,9 @@ _MESSAGE = Insert(
 )
 _EVENT = Insert("event", "n, message, late, fan, id, type, tenant, created_at, body")
 _DELIVERY = Insert("delivery", "id, lane, event, due_at, attempts, step")
-_QUARANTINE = Insert("quarantine", "n, id, account, received_at, reason, raw")
+_QUARANTINE = Insert(
+    "quarantine", "n, id, account, received_at, reason, raw, link, place, duplicate_of"
+)
 
 
 class Tally:
@@ -175,6 +177,9 @@ class Quarantine:
             record.key.received_at,
             record.reason,
             tx.rows.seal(record.raw),
+            record.key.link,
+            record.key.place,
+            record.duplicate_of,
         )
 
     def write(self, tx: Tx) -> None:

@@ -1,4 +1,4 @@
-"""What people ask: messages, their deliveries, dead letters, the quarantine, counts.
+"""What people ask: messages, their deliveries, dead letters, counts.
 
 A message's status is not stored: it follows from where its deliveries are. They carry its
 numbers, so each look is a range of a primary key. Lists go through candidates, newest first, and
@@ -12,7 +12,7 @@ from typing import Any
 
 from bridge.errors import NotFound
 from bridge.model import Attempt
-from bridge.store.contract import DeadLetter, DeliveryRow, MessageRow, QuarantineRow
+from bridge.store.listing import DeadLetter, DeliveryRow, MessageRow
 from bridge.store.sqlite.connection import Tx, steady
 from bridge.store.sqlite.writing import json
 
@@ -229,26 +229,6 @@ def dead_letters(
             reason=row[7],
             last_status=row[8],
             last_error=row[9],
-        )
-        for row in found
-    ]
-
-
-def quarantined(tx: Tx, *, limit: int, before: int | None) -> list[QuarantineRow]:
-    """List what is in quarantine, newest first."""
-    found = tx.db.execute(
-        "SELECT n, id, account, received_at, reason, raw FROM quarantine WHERE n < ?"
-        " ORDER BY n DESC LIMIT ?",
-        (NEWEST if before is None else before, limit),
-    )
-    return [
-        QuarantineRow(
-            number=row[0],
-            id=row[1],
-            account=row[2],
-            received_at=row[3],
-            reason=row[4],
-            raw=tx.rows.unseal(row[5]),
         )
         for row in found
     ]

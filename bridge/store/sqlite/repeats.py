@@ -1,4 +1,6 @@
-"""Arrival keys, and which of them are doubtful. See the theory of :mod:`bridge.store.contract`.
+"""Arrival keys, which of them are doubtful, and carriers' own ids: what repeats are told by.
+
+See the theory of :mod:`bridge.store.contract`.
 
 An arrival that becomes doubtful moves from ``arrival`` to ``doubtful``: so saying it twice
 changes nothing, even when the doubt was used up in between.
@@ -6,7 +8,7 @@ changes nothing, even when the doubt was used up in between.
 
 from collections.abc import Sequence
 
-from bridge.store.contract import ArrivalKey, Doubt
+from bridge.store.contract import ArrivalKey, CarrierId, Doubt
 from bridge.store.rows import FINGERPRINT_SIZE
 from bridge.store.sqlite.connection import Tx
 from bridge.store.sqlite.writing import Insert, json, run
@@ -20,6 +22,7 @@ _ARRIVAL = Insert(
     # The same arrival recorded again, after a commit in doubt: the later row tells of it.
     verb="INSERT OR REPLACE",
 )
+_CARRIER_ID = Insert("carrier_id", "key, until, id", verb="INSERT OR REPLACE")
 
 
 # Of one minute and link, in the order of the primary key.
@@ -78,6 +81,35 @@ class Doubtful:
             " FROM json_each(?1))",
             self._used,
         )
+
+
+class Named:
+    """What carriers gave the ids of a batch before, those earlier in the batch included."""
+
+    def __init__(self, tx: Tx, ids: Sequence[CarrierId]) -> None:
+        self._hash = tx.rows.set_hash
+        found = tx.db.execute(
+            "SELECT c.key, c.until, c.id FROM json_each(?) j"
+            " JOIN carrier_id c ON c.key = unhex(j.value)",
+            (json({self._hash(one.key).hex() for one in ids}),),
+        )
+        self._known: dict[bytes, tuple[Millis, str]] = {key: (end, id_) for key, end, id_ in found}
+        self._rows: list[object] = []
+
+    def find(self, one: CarrierId, at: Millis) -> str | None:
+        """Return the id of what came first with this one, if that is remembered at a time."""
+        known = self._known.get(self._hash(one.key))
+        return None if known is None or known[0] < at else known[1]
+
+    def put(self, one: CarrierId, id_: str) -> None:
+        """Remember what was stored under a carrier's id."""
+        key = self._hash(one.key)
+        self._known[key] = one.until, id_
+        self._rows += (key, one.until, id_)
+
+    def write(self, tx: Tx) -> None:
+        """Store them."""
+        _CARRIER_ID.run(tx.db, self._rows)
 
 
 class Arrivals:
@@ -147,7 +179,8 @@ def _doubt(tx: Tx, one: Doubt, minute: int, most: int) -> int:
 
 
 def prune(tx: Tx, *, arrivals_before: Millis, now: Millis, limit: int) -> int:
-    """Remove arrivals received before a time, and doubts that have ended: ``limit`` of each."""
+    """Remove arrivals received before a time, doubts and carriers' ids that have ended: ``limit``
+    of each."""
     tx.db.execute(
         "DELETE FROM arrival WHERE (minute, link, place) IN"
         " (SELECT minute, link, place FROM arrival WHERE minute < ? LIMIT ?)",
@@ -159,4 +192,31 @@ def prune(tx: Tx, *, arrivals_before: Millis, now: Millis, limit: int) -> int:
         " (SELECT account, fingerprint, link, place FROM doubtful WHERE until < ? LIMIT ?)",
         (now, limit),
     )
+    gone += tx.db.changes()
+    tx.db.execute(
+        "DELETE FROM carrier_id WHERE key IN (SELECT key FROM carrier_id WHERE until < ? LIMIT ?)",
+        (now, limit),
+    )
     return gone + tx.db.changes()
+
+
+def rename(tx: Tx, renamed: Sequence[tuple[ArrivalKey, str, str]]) -> None:
+    """Have repeats of arrivals, given with old and new id, told the new one."""
+    rows = [
+        (key.received_at // MINUTE, key.link, key.place, old, new, key.account,
+         key.fingerprint[:FINGERPRINT_SIZE].hex())
+        for key, old, new in renamed
+    ]  # fmt: skip
+    run(
+        tx.db,
+        "UPDATE arrival SET id = j.value ->> 4 FROM json_each(?1) j WHERE minute = j.value ->> 0"
+        " AND link = j.value ->> 1 AND place = j.value ->> 2 AND arrival.id = j.value ->> 3",
+        rows,
+    )
+    run(
+        tx.db,
+        "UPDATE doubtful SET id = j.value ->> 4 FROM json_each(?1) j"
+        " WHERE account = j.value ->> 5 AND fingerprint = unhex(j.value ->> 6)"
+        " AND link = j.value ->> 1 AND place = j.value ->> 2 AND doubtful.id = j.value ->> 3",
+        rows,
+    )

@@ -32,7 +32,6 @@ from bridge.model import Endpoint, Outcome
 from bridge.store.contract import (
     ArrivalKey,
     DeliveryRecord,
-    DeliveryRow,
     Due,
     EventRecord,
     LiveObject,
@@ -40,6 +39,7 @@ from bridge.store.contract import (
     ProcessStatus,
     Settlement,
 )
+from bridge.store.listing import DeliveryRow
 from bridge.store.sqlite.engine import SqliteStore
 from bridge.store.threaded import StoreThreads
 from smsc.message import Millis
