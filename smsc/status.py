@@ -7,6 +7,7 @@ from msgspec import Struct
 from smsc.message import Millis
 
 LinkState = Literal["open", "bound", "unbinding", "closed"]
+LinkDirection = Literal["accepted", "dialled", "outbind"]
 
 
 class LinkStatus(Struct, frozen=True, kw_only=True):
@@ -28,7 +29,7 @@ class LinkStatus(Struct, frozen=True, kw_only=True):
     bound_at: Millis | None = None
     alive_at: Millis
     """When the last PDU came from the peer."""
-    direction: Literal["accepted", "dialled", "outbind"] = "accepted"
+    direction: LinkDirection = "accepted"
     """Who connected: the carrier, we, or the carrier asking us to bind back."""
     tls: str = ""
     """``TLSv1.3`` and the like; empty on a plain connection."""

@@ -1,4 +1,4 @@
-"""Answers to a peer's requests, as octets: which status, which response, what body.
+"""Answers to a peer's requests, as octets: which status, which response, what body. And our bind.
 
 Answers are most of what a link writes, and nearly all of them are one shape: 17 octets that say
 ESME_ROK to a ``deliver_sm``. So they are packed here directly; the tests hold them against
@@ -8,19 +8,24 @@ ESME_ROK to a ``deliver_sm``. So they are packed here directly; the tests hold t
 import struct
 from typing import Final
 
-from smsc.config import BindKind
+from smsc.config import Account, BindKind, Dial
 from smsc.inbox import BindRefusal
 from smsc.message import Verdict, VerdictKind
 from smsc.wire.pdu import Pdu, encode
 from smsc.wire.spec import (
     RESPONSE_BIT,
+    BindReceiver,
     BindReceiverResp,
+    BindTransceiver,
     BindTransceiverResp,
+    BindTransmitter,
     BindTransmitterResp,
     CommandId,
     Status,
     Tag,
     answer_id,
+    status_name,
+    status_text,
 )
 
 REFUSALS: Final[dict[BindRefusal, Status]] = {
@@ -59,6 +64,14 @@ _BIND_COMMANDS: Final[dict[BindKind, int]] = {
     "receiver": CommandId.bind_receiver_resp,
     "transmitter": CommandId.bind_transmitter_resp,
     "transceiver": CommandId.bind_transceiver_resp,
+}
+
+_OUR_BINDS: Final[
+    dict[BindKind, tuple[CommandId, type[BindReceiver | BindTransmitter | BindTransceiver]]]
+] = {
+    "receiver": (CommandId.bind_receiver, BindReceiver),
+    "transmitter": (CommandId.bind_transmitter, BindTransmitter),
+    "transceiver": (CommandId.bind_transceiver, BindTransceiver),
 }
 
 _GENERIC_NACK: Final = int(CommandId.generic_nack)
@@ -107,3 +120,24 @@ def bound(kind: BindKind, version: int, system_id: str, sequence: int) -> bytes:
 def framing_lost(status: int) -> bytes:
     """Answer that the stream can't be cut into PDUs; no sequence_number is known (§4.3.1)."""
     return _header(16, _GENERIC_NACK, status, 0)
+
+
+def our_bind(
+    account: Account, dial: Dial, kind: BindKind
+) -> tuple[CommandId, BindReceiver | BindTransmitter | BindTransceiver]:
+    """Return the bind we send as an ESME: its command and body (§4.1). It carries no TLVs."""
+    command, body = _OUR_BINDS[kind]
+    return command, body(
+        system_id=dial.system_id or account.system_id,
+        password=dial.password,
+        system_type=dial.system_type,
+        interface_version=dial.version,
+        address_range=dial.address_range,
+    )
+
+
+def refusal_told(command: int, status: int) -> str:
+    """Return what a peer's refusal says, in words: ``ESME_RINVPASWD (invalid password)``."""
+    words = status_text(status)
+    told = f"{status_name(status)} ({words})" if words else status_name(status)
+    return f"generic_nack {told}" if command == _GENERIC_NACK else told

@@ -31,19 +31,22 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from smsc import crashpoint
-from smsc.config import Account, Listener
-from smsc.content.interpret import interpret, unreadable
+from smsc.config import Account, BindKind, Listener
 from smsc.inbox import BindGate, BindRequest, BindVerdict, Inbox, LinkLoss
+from smsc.link.arriving import arrival_of, fault_of
 from smsc.link.door import recognised
+from smsc.link.events import Arrived, BindAnswered, BindAsked, Event, OutbindAsked
 from smsc.link.limits import pdu_limit
-from smsc.link.session import Arrived, BindAsked, Event, OutbindAsked, Phase, Session
+from smsc.link.lingering import linger
+from smsc.link.phases import Phase
+from smsc.link.session import Session
 from smsc.link.tap import Tap
 from smsc.message import Arrival, Millis, Verdict, VerdictKind
 from smsc.status import LinkStatus
 from smsc.wire.errors import WireError
 from smsc.wire.framing import Framer
-from smsc.wire.pdu import Pdu, Undecodable, decode
-from smsc.wire.spec import RESPONSE_BIT, CommandId, Status
+from smsc.wire.pdu import decode
+from smsc.wire.spec import RESPONSE_BIT, CommandId
 
 CHUNK = 65_536
 """Octets read at once, at most."""
@@ -61,12 +64,15 @@ _log: FilteringBoundLogger = structlog.get_logger()
 
 
 class Connection:
-    """One link of a carrier that dialled us, from its first octet to its last.
+    """One link of a carrier, from its first octet to its last.
 
     Args are what :class:`smsc.link.server.Server` knows: ``link`` is the link's id, ``peer`` its
     ``address:port``, ``clock`` the time of day; ``tls`` and ``certificate`` are what
     :class:`~smsc.inbox.BindRequest` says of them; ``began`` is when the peer connected, on trio's
     clock: session initiation counts from there. The stream is closed when :meth:`run` returns.
+
+    ``account`` and ``kind`` are for a link that we dialled: as whom and how to bind, once it runs.
+    ``listener`` then only lends its timers and limits.
     """
 
     def __init__(
@@ -82,6 +88,8 @@ class Connection:
         tls: str = "",
         certificate: str = "",
         began: float | None = None,
+        account: Account | None = None,
+        kind: BindKind = "transceiver",
     ) -> None:
         self._stream = stream
         self._link = link
@@ -92,9 +100,16 @@ class Connection:
         self._inbox = inbox
         self._gate = gate
         self._clock = clock
-        self._session = Session(listener, trio.current_time() if began is None else began)
+        self._account = account
+        self._kind = kind
+        self._session = Session(
+            listener,
+            trio.current_time() if began is None else began,
+            dialled=account is not None,
+        )
         self._phase = self._session.phase  # as of the latest _moved
-        self._framer = Framer(pdu_limit(listener, bound=False))
+        self._framer = Framer(pdu_limit(listener, None))
+        self._in_pieces = False  # a PDU has begun and not ended
         self._ready = trio.Event()  # something to write, or the end
         self._drained = trio.Event()  # reading may go on
         self._heard = trio.Event()  # any PDU of the peer, or the end
@@ -123,6 +138,11 @@ class Connection:
                 self._scope = nursery.cancel_scope
                 nursery.start_soon(self._flush, nursery.cancel_scope)
                 nursery.start_soon(self._keep_time)
+                if self._account is not None:
+                    self._session.bind(self._account, self._kind, trio.current_time())
+                    # Messages may come right behind the answer, in one chunk with it.
+                    self._framer.limit = pdu_limit(self._listener, self._account)
+                    self._moved()
                 await self._read(nursery)
         finally:
             self._session.stop("cancelled")  # unless it has ended already
@@ -130,14 +150,14 @@ class Connection:
             self._report()
             try:
                 if not self._peer_is_gone:
-                    await self._linger()
+                    await linger(self._stream, LINGER)
             finally:  # lingering is cut short by a cancellation
                 await trio.aclose_forcefully(self._stream)
 
     def status(self) -> LinkStatus:
         """Return the link as it is now."""
         session = self._session
-        account = session.account
+        account = session.account or self._account
         return LinkStatus(
             link=self._link,
             account=account.name if account else "",
@@ -149,6 +169,7 @@ class Connection:
             opened_at=self._opened_at,
             bound_at=self._bound_at,
             alive_at=self._alive_at,
+            direction=session.direction,
             tls=self._tls,
             enquired_at=self._enquired_at,
             pdus=self._pdus,
@@ -228,9 +249,7 @@ class Connection:
             if len(verdicts) != len(places):
                 raise RuntimeError(f"{len(verdicts)} verdicts for {len(places)} arrivals")
         except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the link
-            _log.error(
-                "arrivals.failed", link=self._link, count=len(places), error=_fault_of(error)
-            )
+            _log.error("arrivals.failed", link=self._link, count=len(places), error=fault_of(error))
             verdicts = [_UNAVAILABLE] * len(places)
         crashpoint.reached("carrier.verdict")
         session = self._session
@@ -239,37 +258,43 @@ class Connection:
             session.answer(place, verdict, now)
         self._moved()
 
-    async def _ask(self, asked: BindAsked) -> None:
+    async def _ask(self, asked: BindAsked | OutbindAsked) -> None:
+        by_outbind = type(asked) is OutbindAsked
+        # §2.2.1 has a receiver follow an outbind; which kind we bind as is for the account to say.
         request = BindRequest(
             link=self._link,
             peer=self._peer,
-            kind=asked.kind,
+            kind=asked.kind if type(asked) is BindAsked else "receiver",
             system_id=asked.system_id,
             password=asked.password,
-            system_type=asked.system_type,
-            version=asked.version,
+            system_type=asked.system_type if type(asked) is BindAsked else "",
+            version=asked.version if type(asked) is BindAsked else 0,
             tls=self._tls,
             certificate=self._certificate,
+            outbind=by_outbind,
         )
         try:
             verdict = await self._gate.ask(request)
         except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the process
-            _log.error("bind.failed", link=self._link, error=_fault_of(error))
+            _log.error("bind.failed", link=self._link, error=fault_of(error))
             verdict = BindVerdict(refusal="unavailable")
         session = self._session
-        session.answer_bind(verdict, trio.current_time())
-        if session.phase is Phase.BOUND:
-            self._framer.limit = pdu_limit(self._listener, bound=True)
-            self._bound_at = self._clock()
-            self._gate.opened(self)
-        elif verdict.account is None:
+        if by_outbind:
+            session.answer_outbind(verdict, trio.current_time())
+        else:
+            session.answer_bind(verdict, trio.current_time())
+            if session.phase is Phase.BOUND:
+                self._open()
+        self._framer.limit = pdu_limit(self._listener, session.account)
+        if verdict.account is None:
             _log.warning(
                 "bind.refused",
                 link=self._link,
                 peer=self._peer,
-                kind=asked.kind,
+                kind=request.kind,
                 system_id=asked.system_id,
-                version=asked.version,
+                version=request.version,
+                outbind=by_outbind,
                 refusal=verdict.refusal,
                 detail=verdict.detail,
             )
@@ -324,10 +349,9 @@ class Connection:
         self._follow(now)
         frames = self._framer.feed(data)
         if frames:
-            self._pdus += len(frames)
-            self._heard.set()
-            if self.tap is not None:
-                self.tap.heard(self.status(), frames)
+            self._hear(frames)
+        if self._in_pieces or self._framer.pending:
+            self._mind_pieces(whole=bool(frames), now=now)
         pdus = [decode(frame) for frame in frames]
         crashpoint.reached("carrier.decoded")
         places: list[int] = []
@@ -339,12 +363,12 @@ class Connection:
                 assert account is not None  # nothing arrives on a link that is not bound
                 places.append(event.place)
                 arrivals.append(
-                    self._interpret(event.pdu, frame, account, event.place, received_at)
+                    arrival_of(event.pdu, frame, account, self._link, event.place, received_at)
                 )
             elif pdu.command_id | RESPONSE_BIT == _ENQUIRE_LINK_RESP:
                 self._enquired_at = received_at
             elif event is not None:
-                self._meet(event, nursery, now)
+                self._meet(event, nursery)
         if arrivals:
             crashpoint.reached("carrier.interpreted")
             nursery.start_soon(self._take, places, arrivals)
@@ -355,13 +379,45 @@ class Connection:
             self._set_alarm()
         self._moved()
 
-    def _meet(self, event: Event, nursery: trio.Nursery, now: float) -> None:
+    def _hear(self, frames: list[bytes]) -> None:
+        self._pdus += len(frames)
+        self._heard.set()
+        if self.tap is not None:
+            self.tap.heard(self.status(), frames)
+
+    def _meet(self, event: Event, nursery: trio.Nursery) -> None:
         """See to an event that is no arrival."""
-        if type(event) is BindAsked:
+        if isinstance(event, BindAsked | OutbindAsked):
             nursery.start_soon(self._ask, event)
-        elif type(event) is OutbindAsked:
-            # No account says that we may bind on a link the carrier opened.
-            self._session.unbind("outbind-not-expected", now)
+        elif type(event) is BindAnswered:
+            if event.refusal:
+                status = self.status()
+                _log.warning(
+                    "bind.refused_by_peer",
+                    link=self._link,
+                    peer=self._peer,
+                    account=status.account,
+                    kind=status.kind,
+                    version=status.version,
+                    refusal=event.refusal,
+                )
+            else:
+                self._open()
+
+    def _open(self) -> None:
+        """Go to work: the link is bound, whoever asked for it."""
+        self._bound_at = self._clock()
+        self._gate.opened(self)
+
+    def _mind_pieces(self, *, whole: bool, now: float) -> None:
+        """Let a PDU that came in part be timed from its first octet."""
+        before = self._in_pieces
+        self._in_pieces = begun = self._framer.pending > 0
+        if before and begun and not whole:
+            return  # it is still the same
+        self._session.in_pieces(begun=begun, now=now)
+        if begun and self._alarm.deadline > now + self._listener.timers.pdu:
+            self._set_alarm()
 
     def _lose(self, lost: WireError, now: float) -> None:
         account = self._session.account
@@ -378,37 +434,13 @@ class Connection:
         )
         self._session.framing_lost(lost, now)
 
-    def _interpret(
-        self,
-        pdu: Pdu | Undecodable,
-        frame: bytes,
-        account: Account,
-        place: int,
-        received_at: Millis,
-    ) -> Arrival:
-        try:
-            if type(pdu) is Undecodable:
-                return unreadable(
-                    pdu, account, link=self._link, place=place, received_at=received_at
-                )
-            assert type(pdu) is Pdu
-            return interpret(
-                pdu, frame, account, link=self._link, place=place, received_at=received_at
-            )
-        except Exception as error:  # noqa: BLE001  # one poisonous PDU costs only itself
-            _log.error("arrival.failed", link=self._link, place=place, error=_fault_of(error))
-            fault = WireError(
-                "answer", Status.ESME_RSYSERR, "", 0, f"internal: {type(error).__name__}"
-            )
-            unread = Undecodable(pdu.command_id, 0, pdu.sequence_number, fault, frame)
-            return unreadable(
-                unread, account, link=self._link, place=place, received_at=received_at
-            )
-
     def _follow(self, now: float) -> None:
         account = self._session.account
         if account is not None:
-            self._session.follow(self._gate.account(account.name), now)
+            latest = self._gate.account(account.name)
+            self._session.follow(latest, now)
+            if latest is not account and latest is not None:
+                self._framer.limit = pdu_limit(self._listener, latest)
 
     def _moved(self) -> None:
         """Wake whom the session's latest move concerns."""
@@ -452,6 +484,7 @@ class Connection:
             carrier=status.carrier,
             kind=status.kind,
             version=status.version,
+            direction=status.direction,
             reason=status.reason,
             parted=session.parted,
             bound=self._bound_at is not None,
@@ -465,28 +498,3 @@ class Connection:
             octets_in=self._octets_in,
             octets_out=self._octets_out,
         )
-
-    async def _linger(self) -> None:
-        """Close our side, then wait for the peer to close its own.
-
-        Closing a socket that holds unread octets resets the connection, and the peer may then
-        never see the answers it was just sent.
-        """
-        if not isinstance(self._stream, trio.abc.HalfCloseableStream):
-            return
-        with trio.move_on_after(LINGER):
-            try:
-                await self._stream.send_eof()
-                while await self._stream.receive_some(CHUNK):
-                    pass
-            except trio.BrokenResourceError:
-                pass
-
-
-def _fault_of(error: Exception) -> str:
-    """Name a fault and where it arose; its own words may quote a text, a number, a password."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" in {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""
-    return type(error).__name__ + where

@@ -62,9 +62,11 @@ class Admission:
         return in_flight < self._window and (not self._rate or self._bucket.take(now))
 
 
-def pdu_limit(listener: Listener, *, bound: bool) -> int:
-    """Return the largest command_length accepted, in octets.
+def pdu_limit(listener: Listener, account: Account | None) -> int:
+    """Return the largest command_length accepted, in octets; ``account`` is None before a bind.
 
     Before a bind it is small: a stranger must not make us hold 128 KiB (SMPP 3.4 sets no limit).
     """
-    return listener.pdu_limit if bound else min(listener.unbound_limit, listener.pdu_limit)
+    if account is None:
+        return min(listener.unbound_limit, listener.pdu_limit)
+    return account.pdu_limit or listener.pdu_limit

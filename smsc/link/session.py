@@ -1,25 +1,16 @@
 """The SMPP session of one link, without the link: PDUs and times in, events and octets out.
 
-Our role
-    The carrier dials us, binds like an ESME, and sends messages *towards* us: ``deliver_sm``, and
-    from some carriers ``submit_sm`` or ``data_sm``. That is the reverse of the direction SMPP 3.4
-    §2.2 draws, and a deviation we name in :mod:`smsc.wire.spec`. Both sides may ask: we send
-    ``enquire_link`` and ``unbind``, numbered by us, matched by their sequence_number.
+Three ways to be connected, one session
+    The carrier dials us and binds like an ESME. Or it dials us, sends ``outbind``, and we bind
+    back on that connection (SMPP 3.4 §2.2.1, §4.1.7). Or we dial the carrier's SMSC and bind.
+    Once bound they are one: the carrier sends messages *towards* us, ``deliver_sm`` or, some of
+    them, ``submit_sm`` or ``data_sm`` (in the first way that is the reverse of the direction
+    §2.2 draws, a deviation we name in :mod:`smsc.wire.spec`). Both sides may ask: we send
+    ``enquire_link``, ``unbind`` and in two of the ways a bind, numbered by us
+    (:mod:`smsc.link.requests`).
 
 States
-
-.. code-block:: text
-
-    OPEN ──bind──▶ BINDING ──verdict yes──▶ BOUND ──unbind(reason)──▶ LEAVING ──▶ UNBINDING
-                       │ no                   │                     open arrivals      │ our unbind
-                       │                      │ peer: unbind, end   answered first     │ is out
-                       │                      ▼ of stream, framing lost                │
-                       ▼                    LEFT ◀──── the same, from LEAVING          │
-                     CLOSED ◀──────────────── open arrivals answered first             │
-                       ▲                                                               │
-                       └──────── unbind_resp, or the peer's own unbind, or any end ────┘
-
-    :func:`reaction` is the whole state × command matrix; the tests walk it.
+    See the drawing, and the state × command matrix, in :mod:`smsc.link.phases`.
 
 One answer each
     Every framed request gets exactly one answer, with its own sequence_number: at once, or (for
@@ -27,7 +18,8 @@ One answer each
     nothing to us: an arrival is known by its *place* on the link, so a number that is repeated in
     flight is simply another PDU. ``outbind`` and ``alert_notification`` have no response in the
     specification; they are answered (by generic_nack) only where they are refused. Responses are
-    never answered, whatever is wrong with them: two peers could go on for ever.
+    never answered, whatever is wrong with them: two peers could go on for ever. They are read
+    loosely: any status, with or without a body; what matches nothing of ours is counted.
 
 Parting
     Whoever wishes to part, arrivals whose verdicts are still out are answered first; meanwhile
@@ -37,94 +29,54 @@ Parting
     sent, and its place stays among :meth:`Session.unanswered`. Only when an unbind was answered
     and no place is unanswered may the link's end be called clean (:attr:`Session.parted`).
 
-    Octets that were pulled but not confirmed by :meth:`Session.sent` count as never written: a
-    peer whose connection broke in the middle of a write must be expected to send again. So must
-    one whose stream has ended: it is answered on the chance that it only closed its own side, but
-    a write the kernel takes proves nothing any more, and confirms no place.
+    Octets that were pulled but not confirmed by :meth:`Session.sent` count as never written. So
+    do those to a peer whose stream has ended: it is answered on the chance that it only closed
+    its own side, but a write the kernel takes proves nothing any more, and confirms no place.
 
 Bounds
     Open arrivals: the account's window. Unsent octets: nothing is dropped here, the driver stops
-    reading above its limit (:attr:`Session.unsent`). Our own open requests: one enquire_link and
-    one unbind. Everything else is counters.
+    reading above its limit (:attr:`Session.unsent`). Our own open requests: one of each kind.
+    Everything else is counters.
 
 Nothing here reads a clock; times are remembered by :class:`smsc.link.timers.LinkTimers` only.
 """
 
-from enum import Enum, auto
 from typing import Final
-
-from msgspec import Struct
 
 from smsc.config import Account, BindKind, Listener
 from smsc.content.reading import as_wanted
 from smsc.inbox import BindVerdict
 from smsc.link import answers
+from smsc.link.events import Arrived, BindAnswered, BindAsked, Event, OutbindAsked
 from smsc.link.limits import Admission
+from smsc.link.outgoing import Outgoing
+from smsc.link.phases import STATES, UNBOUND, Phase, reaction
+from smsc.link.requests import Requests
 from smsc.link.timers import AskPeer, Keep, LinkTimers
 from smsc.message import Verdict, VerdictKind
-from smsc.status import LinkState
+from smsc.status import LinkDirection, LinkState
 from smsc.wire.errors import WireError
 from smsc.wire.pdu import Pdu, Undecodable, encode
 from smsc.wire.spec import (
     ARRIVALS,
+    BINDS,
     RESPONSE_BIT,
     BindReceiver,
     BindTransceiver,
     BindTransmitter,
+    Body,
     CommandId,
     EnquireLink,
     Outbind,
     Status,
     Unbind,
-    refusal,
 )
-from smsc.wire.spec import LinkState as Rights
-
-
-class Phase(Enum):
-    """Where a session stands. See the drawing above."""
-
-    OPEN = auto()
-    BINDING = auto()
-    """A bind was asked for; the verdict is awaited."""
-    BOUND = auto()
-    LEAVING = auto()
-    """We wish to part; open arrivals are answered before our unbind goes out."""
-    UNBINDING = auto()
-    """Our unbind is out; its answer is awaited."""
-    LEFT = auto()
-    """The peer parts, or can't be understood any more; open arrivals are answered, then the end."""
-    CLOSED = auto()
-    """Nothing more to do but write what is unsent and close."""
-
-
-_STATES: Final[dict[Phase, LinkState]] = {
-    Phase.OPEN: "open",
-    Phase.BINDING: "open",
-    Phase.BOUND: "bound",
-    Phase.LEAVING: "unbinding",
-    Phase.UNBINDING: "unbinding",
-    Phase.LEFT: "unbinding",
-    Phase.CLOSED: "closed",
-}
-
-_RIGHTS: Final[dict[Phase, Rights]] = {
-    Phase.OPEN: Rights.OPEN,
-    Phase.BINDING: Rights.OPEN,
-    Phase.BOUND: Rights.BOUND_TRX,  # all three kinds of bind have the same rights towards us
-    Phase.LEAVING: Rights.UNBINDING,
-    Phase.UNBINDING: Rights.UNBINDING,
-    Phase.LEFT: Rights.UNBINDING,
-    Phase.CLOSED: Rights.CLOSED,
-}
 
 _BIND_KINDS: Final[dict[int, BindKind]] = {
     CommandId.bind_receiver: "receiver",
     CommandId.bind_transmitter: "transmitter",
     CommandId.bind_transceiver: "transceiver",
 }
-
-_LAST_SEQUENCE: Final = 0x7FFFFFFF  # of our own requests (SMPP 3.4 §3.2)
 
 # Plain integers and members: looking one up on an enum class costs more than the comparison.
 _MESSAGES: Final = frozenset(int(command) for command in ARRIVALS)
@@ -136,86 +88,33 @@ _CLOSED: Final = Phase.CLOSED
 _STORED: Final = VerdictKind.STORED
 
 
-def reaction(phase: Phase, command: int) -> Status | None:
-    """Return the status a request is refused with in a phase; None where it is welcome.
-
-    The matrix of :mod:`smsc.wire.spec`, with what only a session knows beside it.
-    """
-    status = refusal(_RIGHTS[phase], command)
-    if phase is Phase.BINDING and status is None and command != _ENQUIRE_LINK:
-        return Status.ESME_RINVBNDSTS
-    if phase is Phase.LEFT and command == _UNBIND:
-        return Status.ESME_RINVBNDSTS  # its first unbind is the one that is answered
-    if phase in (Phase.LEAVING, Phase.UNBINDING) and command in _MESSAGES:
-        return Status.ESME_RX_T_APPN  # the wish to part is ours; the peer did no wrong
-    return status
-
-
-class Arrived(Struct, frozen=True, gc=False):
-    """A message PDU was taken in: give its verdict to :meth:`Session.answer`."""
-
-    place: int
-    """Its place among the link's arrivals, counted from 1."""
-    pdu: Pdu | Undecodable
-    """Undecodable where the account wants such a one kept rather than refused."""
-
-
-class BindAsked(Struct, frozen=True):
-    """The peer wants to bind: give the verdict to :meth:`Session.answer_bind`."""
-
-    kind: BindKind
-    system_id: str
-    password: str
-    system_type: str
-    version: int
-
-    def __repr__(self) -> str:
-        return f"BindAsked({self.kind}, system_id={self.system_id!r})"
-
-
-class OutbindAsked(Struct, frozen=True):
-    """The peer wants us to bind to it on this link (SMPP 3.4 §4.1.7). It has no answer."""
-
-    system_id: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"OutbindAsked(system_id={self.system_id!r})"
-
-
-Event = Arrived | BindAsked | OutbindAsked
-
-
 class Session:
-    """One session with a carrier that dialled us.
+    """One session with a carrier; ``dialled`` where the link is ours.
 
     Give it what was decoded (:meth:`receive`), the verdicts (:meth:`answer_bind`,
-    :meth:`answer`), the passing of time (:meth:`tick`, by :meth:`next_deadline`) and what befalls
-    the stream (:meth:`framing_lost`, :meth:`end_of_stream`, :meth:`stop`). After any of these
-    pull the octets (:meth:`data_to_send`) and, once written, say so (:meth:`sent`). When
-    :attr:`closed` is set, write what is left and close.
+    :meth:`answer_outbind`, :meth:`answer`), the passing of time (:meth:`tick`, by
+    :meth:`next_deadline`) and what befalls the stream (:meth:`in_pieces`, :meth:`framing_lost`,
+    :meth:`end_of_stream`, :meth:`stop`). After any of these pull the octets
+    (:meth:`data_to_send`) and, once written, say so (:meth:`sent`). When :attr:`closed` is set,
+    write what is left and close.
     """
 
     __slots__ = (
         "_admission",
-        "_answered",
         "_bind",
         "_completed",
         "_deaf",
         "_enquiry",
         "_farewell",
-        "_in_transit",
         "_open",
         "_out",
         "_phase",
-        "_queued",
         "_requests",
-        "_sequence",
         "_system_id",
         "_timers",
-        "_transit",
         "account",
         "arrivals",
+        "direction",
         "errors",
         "kind",
         "reason",
@@ -224,28 +123,26 @@ class Session:
         "version",
     )
 
-    def __init__(self, listener: Listener, now: float) -> None:
+    def __init__(self, listener: Listener, now: float, *, dialled: bool = False) -> None:
         self._system_id = listener.system_id
         self._timers = LinkTimers(listener.timers, now)
-        self._phase = Phase.OPEN
+        self._phase = Phase.OUTBOUND if dialled else Phase.OPEN
         self._admission: Admission | None = None
         self._bind: tuple[int, int] | None = None  # command_id, sequence_number, unanswered
         self._open: dict[int, tuple[int, int]] = {}  # place → command_id, sequence_number
-        self._requests: dict[int, int] = {}  # our sequence_number → command_id
+        self._requests = Requests()
         self._enquiry = 0  # sequence_number of our latest enquire_link
-        self._sequence = 0
         self._farewell: bytes = b""  # what LEFT ends with
         self._completed = False
         self._deaf = False  # the peer's side has ended: what is written may never be read
-        self._out: list[bytes] = []
-        self._queued = 0  # octets in _out
-        self._in_transit = 0  # octets pulled, not confirmed
-        self._answered: list[int] = []  # places answered in _out
-        self._transit: list[int] = []  # places answered in what was pulled
+        self._out = Outgoing()
+        self.direction: LinkDirection = "dialled" if dialled else "accepted"
+        """How the link came about; ``outbind`` once the peer sent one."""
         self.account: Account | None = None
-        """The bound account, with its options as they were last seen; None before a bind."""
+        """The account, with its options as they were last seen: of whom is bound, and where the
+        bind is ours of whom we try to bind as. Else None."""
         self.kind: BindKind | None = None
-        """Of the latest bind asked for."""
+        """Of the latest bind asked for, by either side."""
         self.version = 0
         """interface_version of that bind."""
         self.arrivals = 0
@@ -269,7 +166,7 @@ class Session:
     @property
     def state(self) -> LinkState:
         """The same, as a link's status shows it."""
-        return _STATES[self._phase]
+        return STATES[self._phase]
 
     @property
     def closed(self) -> bool:
@@ -284,7 +181,7 @@ class Session:
     @property
     def unsent(self) -> int:
         """Octets not yet confirmed as written."""
-        return self._queued + self._in_transit
+        return self._out.unsent
 
     @property
     def parted(self) -> bool:
@@ -293,11 +190,11 @@ class Session:
 
     def unanswered(self) -> tuple[int, ...]:
         """Return the places whose answers were not confirmed as written, in order."""
-        return tuple(sorted([*self._open, *self._answered, *self._transit]))
+        return tuple(sorted([*self._open, *self._out.unanswered()]))
 
     def answered_up_to(self) -> int:
         """Return the place up to which every answer was confirmed as written."""
-        first = min((*self._open, *self._answered, *self._transit), default=self.arrivals + 1)
+        first = min((*self._open, *self._out.unanswered()), default=self.arrivals + 1)
         return first - 1
 
     # What the peer does.
@@ -308,8 +205,7 @@ class Session:
         timers.heard(now)
         command = pdu.command_id
         if command & RESPONSE_BIT:
-            self._match(command, pdu.sequence_number)
-            return None
+            return self._match(pdu, now)
         if command != _ENQUIRE_LINK:
             timers.worked(now)
         if type(pdu) is Pdu and pdu.flags:
@@ -328,11 +224,15 @@ class Session:
             return None
         return self._welcome(pdu, now)
 
+    def in_pieces(self, *, begun: bool, now: float) -> None:
+        """Note whether a PDU has begun to come, and not ended; it has only so long."""
+        self._timers.in_pieces(begun=begun, now=now)
+
     def framing_lost(self, error: WireError, now: float) -> None:
         """Answer that the octets can't be cut into PDUs any more, and part (SMPP 3.4 §4.3.1)."""
         if self._phase in (Phase.LEFT, Phase.CLOSED):
             return
-        self._put(answers.framing_lost(error.status))
+        self._out.put(answers.framing_lost(error.status))
         self.errors += 1
         self._peer_left("framing-lost", now)
 
@@ -362,11 +262,37 @@ class Session:
             self._close(f"bind-refused: {refusal_}")
             return
         self._bind = None
-        self._put(answers.bound(self.kind, self.version, self._system_id, sequence))
-        self.account = verdict.account
-        self._admission = Admission(verdict.account, now)
-        self._phase = Phase.BOUND
-        self._timers.bound(now)
+        self._out.put(answers.bound(self.kind, self.version, self._system_id, sequence))
+        self._become_bound(verdict.account, now)
+
+    def answer_outbind(self, verdict: BindVerdict, now: float) -> None:
+        """Bind back as the verdict's account says (the first kind its ``dial`` names), or end.
+
+        Does nothing if the link has ended meanwhile.
+        """
+        if self._phase is not Phase.OUTBOUND:
+            return
+        account = verdict.account
+        if account is None or not account.outbind or account.dial is None:
+            self._close(f"outbind-refused: {verdict.refusal or 'outbind-not-allowed'}")
+        else:
+            self.bind(account, account.dial.binds[0], now)
+
+    def bind(self, account: Account, kind: BindKind, now: float) -> None:
+        """Ask the peer to let us bind, as ``account.dial`` says, where that is on us.
+
+        Does nothing if the link has ended meanwhile. Raises ValueError if there is no ``dial``.
+        """
+        if account.dial is None:
+            raise ValueError(f"account {account.name} does not say how to bind")
+        if self._phase is not Phase.OUTBOUND:
+            return
+        self.account = account
+        self.kind = kind
+        self.version = account.dial.version
+        self._phase = Phase.ASKING
+        self._request(*answers.our_bind(account, account.dial, kind))
+        self._timers.asking_to_bind(now)
 
     def answer(self, place: int, verdict: Verdict, now: float) -> None:
         """Answer the arrival at ``place``. After the end of the link this does nothing.
@@ -377,9 +303,7 @@ class Session:
             return
         command, sequence = self._open.pop(place)
         octets = answers.verdict_told(command, verdict, sequence)
-        self._out.append(octets)
-        self._queued += len(octets)
-        self._answered.append(place)
+        self._out.answer(place, octets)
         if verdict.kind is not _STORED:
             self._count(answers.VERDICTS[verdict.kind])
         if not self._open and self._phase is not _BOUND:
@@ -389,9 +313,10 @@ class Session:
         """Hold to the account's options as they are now; unbind if there is no such account."""
         if account is None:
             self.unbind("account-removed", now)
-        elif account is not self.account and self._admission is not None:
+        elif account is not self.account:
             self.account = account
-            self._admission.follow(account, now)
+            if self._admission is not None:
+                self._admission.follow(account, now)
 
     def enquire(self, now: float) -> None:
         """Ask the peer whether it is there, if bound.
@@ -399,8 +324,8 @@ class Session:
         Only one question is open at a time: an older one that mere traffic answered is given up.
         """
         if self._phase is _BOUND:
-            self._requests.pop(self._enquiry, None)
-            self._enquiry = self._request(EnquireLink(), CommandId.enquire_link)
+            self._requests.forget(self._enquiry)
+            self._enquiry = self._request(CommandId.enquire_link, EnquireLink())
             self._timers.asked(now)
 
     def unbind(self, reason: str, now: float) -> None:
@@ -415,7 +340,7 @@ class Session:
             self._timers.winding_down(now)
             if not self._open:
                 self._say_farewell(now)
-        elif self._phase in (Phase.OPEN, Phase.BINDING):
+        elif self._phase in UNBOUND:
             self._close(reason)
 
     # Time.
@@ -435,6 +360,10 @@ class Session:
             self.unbind("inactivity", now)
         elif verdict.reason == "wind-down-timeout":
             self._say_farewell(now)
+        elif verdict.reason == "slow-pdu":
+            self._timers.in_pieces(begun=False, now=now)
+            if self._phase is not Phase.LEFT:  # else it is on its way out, and that is bounded
+                self._peer_left("slow-pdu", now)
         else:
             self._close(verdict.reason)
 
@@ -442,21 +371,11 @@ class Session:
 
     def data_to_send(self) -> bytes:
         """Return all that is to be written, once. Confirm it by :meth:`sent`."""
-        if not self._out:
-            return b""
-        data = b"".join(self._out)
-        self._out.clear()
-        self._in_transit += self._queued
-        self._queued = 0
-        self._transit += self._answered
-        self._answered = []
-        return data
+        return self._out.pull()
 
     def sent(self) -> None:
         """Confirm that everything pulled so far has been written."""
-        self._in_transit = 0
-        if not self._deaf:
-            self._transit = []
+        self._out.confirm(read=not self._deaf)
 
     # Inside.
 
@@ -490,14 +409,18 @@ class Session:
                 self.version = version = bind.interface_version
                 return BindAsked(kind, bind.system_id, bind.password, bind.system_type, version)
             case Outbind() as outbind:
+                if self._phase is not Phase.OPEN:  # it is on us to bind already
+                    return None
+                self._phase = Phase.OUTBOUND
+                self.direction = "outbind"
                 return OutbindAsked(outbind.system_id, outbind.password)
         # From here on bodies are empty by definition, and whatever came as one does no harm.
         if pdu.command_id == _ENQUIRE_LINK:
-            self._put(answers.refused(_ENQUIRE_LINK, Status.ESME_ROK, pdu.sequence_number))
+            self._out.put(answers.refused(_ENQUIRE_LINK, Status.ESME_ROK, pdu.sequence_number))
         elif pdu.command_id == _UNBIND:
             unbind_resp = answers.refused(_UNBIND, Status.ESME_ROK, pdu.sequence_number)
             if self._phase is Phase.UNBINDING:  # they crossed: theirs stands for the answer to ours
-                self._put(unbind_resp)
+                self._out.put(unbind_resp)
                 self._completed = True
                 self._close(self.reason)
             else:
@@ -513,17 +436,31 @@ class Session:
         status = reaction(self._phase, pdu.command_id) or pdu.error.status
         self._refuse(pdu.command_id, status, pdu.sequence_number)
 
-    def _match(self, command: int, sequence: int) -> None:
-        """Match a response with the request of ours it answers."""
-        ours = self._requests.get(sequence)
-        if ours is None or command not in (ours | RESPONSE_BIT, _GENERIC_NACK):
+    def _match(self, response: Pdu | Undecodable, now: float) -> Event | None:
+        """Match a response with the request of ours it answers. Its body does not matter."""
+        command, status = response.command_id, response.command_status
+        ours = self._requests.match(command, response.sequence_number)
+        if ours is None:
             self.unsolicited += 1
-            return
-        del self._requests[sequence]
-        if ours == _UNBIND:
+        elif ours == _UNBIND:
             # A generic_nack ends the link as well, but not as an unbind that was understood.
             self._completed = command != _GENERIC_NACK
             self._close(self.reason)
+        elif ours in BINDS:
+            if status or command == _GENERIC_NACK:
+                refusal = answers.refusal_told(command, status)
+                self._close(f"bind-refused: {refusal}")
+                return BindAnswered(refusal)
+            assert self.account is not None  # since we asked
+            self._become_bound(self.account, now)
+            return BindAnswered("")
+        return None
+
+    def _become_bound(self, account: Account, now: float) -> None:
+        self.account = account
+        self._admission = Admission(account, now)
+        self._phase = Phase.BOUND
+        self._timers.bound(now)
 
     def _peer_left(self, reason: str, now: float) -> None:
         """Go to LEFT, and on to CLOSED if nothing is open."""
@@ -542,11 +479,11 @@ class Session:
         """End the wind-down: nothing is open, or its bound has passed."""
         if self._phase is Phase.LEAVING:
             self._phase = Phase.UNBINDING
-            self._request(Unbind(), CommandId.unbind)
+            self._request(CommandId.unbind, Unbind())
             self._timers.unbinding(now)
         elif self._phase is Phase.LEFT:
             if self._farewell:
-                self._put(self._farewell)
+                self._out.put(self._farewell)
                 self._completed = True
             self._close(self.reason)
 
@@ -556,6 +493,7 @@ class Session:
         self._refuse_bind()
         self.reason = self.reason or reason
         self._phase = _CLOSED
+        self._requests.clear()
         self._timers.over()
 
     def _refuse_bind(self, status: int = Status.ESME_RSYSERR) -> None:
@@ -565,17 +503,14 @@ class Session:
             self._bind = None
             self._refuse(command, status, sequence)
 
-    def _request(self, body: EnquireLink | Unbind, command: CommandId) -> int:
-        """Send a request of ours under a number that none of ours in flight has."""
-        self._sequence = self._sequence % _LAST_SEQUENCE + 1
-        while self._sequence in self._requests:
-            self._sequence = self._sequence % _LAST_SEQUENCE + 1
-        self._requests[self._sequence] = int(command)
-        self._put(encode(Pdu(command, Status.ESME_ROK, self._sequence, body)))
-        return self._sequence
+    def _request(self, command: CommandId, body: Body) -> int:
+        """Send a request of ours; return its number."""
+        sequence = self._requests.number(command)
+        self._out.put(encode(Pdu(command, Status.ESME_ROK, sequence, body)))
+        return sequence
 
     def _refuse(self, command: int, status: int, sequence: int) -> None:
-        self._put(answers.refused(command, status, sequence))
+        self._out.put(answers.refused(command, status, sequence))
         self._count(status)
 
     def _count(self, status: int) -> None:
@@ -583,7 +518,3 @@ class Session:
             self.throttled += 1
         elif status:
             self.errors += 1
-
-    def _put(self, octets: bytes) -> None:
-        self._out.append(octets)
-        self._queued += len(octets)

@@ -1,4 +1,4 @@
-"""The four timers of a link (SMPP 3.4 §7.2), as one question: what now?
+"""The timers of a link (SMPP 3.4 §7.2, and one more), as one question: what now?
 
 Time is ``now``, seconds of any clock that only goes forward. Nothing here sleeps: whoever drives
 the link sleeps until :meth:`LinkTimers.next_deadline` and then asks :meth:`LinkTimers.check`.
@@ -9,7 +9,8 @@ What restarts which timer:
 =============  =====================================  ========================================
 timer          runs                                   is restarted by
 =============  =====================================  ========================================
-session_init   from connect until bound               nothing
+session_init   from connect until bound, and anew     nothing
+               from a bind of ours until its answer
 enquire_link   while bound and no question is open    any PDU of the peer
 response       while a question of ours is open       any PDU of the peer answers enquire_link
                                                       (we asked whether it is there); only its
@@ -18,7 +19,12 @@ inactivity     while bound                            any PDU of the peer but en
                                                       answers
 wind-down      from the wish to part until the last   nothing; its length is ``response``
                open arrival is answered
+pdu            while a PDU has begun and not ended    the beginning of another one
 =============  =====================================  ========================================
+
+A timer of 0 never runs, but for those of what we asked for ourselves: a bind, an unbind and the
+wind-down before it are waited for at most :data:`PATIENCE` seconds then, because nothing else
+would end the link.
 """
 
 from typing import Literal
@@ -27,11 +33,16 @@ from msgspec import Struct
 
 from smsc.config import Timers
 
+PATIENCE = 10.0
+"""Seconds we wait for what we asked for, where its timer is switched off."""
+
 Expiry = Literal[
     "session-init-timeout",
+    "bind-timeout",
     "enquire-link-timeout",
     "unbind-timeout",
     "wind-down-timeout",
+    "slow-pdu",
     "inactivity",
 ]
 """Which timer ran out."""
@@ -46,7 +57,7 @@ class AskPeer(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """End the link, or for ``inactivity`` unbind it."""
+    """End the link; for ``inactivity`` unbind it, for ``slow-pdu`` answer what is open first."""
 
     reason: Expiry
 
@@ -56,13 +67,21 @@ TimerVerdict = Keep | AskPeer | Stop
 KEEP = Keep()
 ASK_PEER = AskPeer()
 
-_Phase = Literal["init", "bound", "winding-down", "unbinding", "over"]
+_Phase = Literal["init", "asking", "bound", "winding-down", "unbinding", "over"]
 
 
 class LinkTimers:
     """When a link must ask, part or give up."""
 
-    __slots__ = ("_active_at", "_asked_at", "_heard_at", "_options", "_phase", "_since")
+    __slots__ = (
+        "_active_at",
+        "_asked_at",
+        "_begun_at",
+        "_heard_at",
+        "_options",
+        "_phase",
+        "_since",
+    )
 
     def __init__(self, options: Timers, now: float) -> None:
         self._options = options
@@ -71,6 +90,7 @@ class LinkTimers:
         self._heard_at = now
         self._active_at = now
         self._asked_at: float | None = None
+        self._begun_at: float | None = None  # a PDU that has not ended
 
     def heard(self, now: float) -> None:
         """Note a PDU of the peer; an open enquire_link is thereby answered."""
@@ -85,6 +105,14 @@ class LinkTimers:
         """Note that an enquire_link was sent."""
         if self._asked_at is None:
             self._asked_at = now
+
+    def in_pieces(self, *, begun: bool, now: float) -> None:
+        """Note that a PDU has begun and not ended, or that none has."""
+        self._begun_at = now if begun else None
+
+    def asking_to_bind(self, now: float) -> None:
+        """Bound the wait for the answer to our bind."""
+        self._enter("asking", now)
 
     def bound(self, now: float) -> None:
         """Leave session initiation behind."""
@@ -121,9 +149,14 @@ class LinkTimers:
         """Every running timer: when it runs out, and what then. A timer of 0 never runs."""
         options = self._options
         running: list[tuple[float, float, TimerVerdict]] = []
+        if self._begun_at is not None and self._phase != "over":
+            running.append((self._begun_at, options.pdu, Stop("slow-pdu")))
         match self._phase:
             case "init":
                 running.append((self._since, options.session_init, Stop("session-init-timeout")))
+            case "asking":
+                patience = options.session_init or PATIENCE
+                running.append((self._since, patience, Stop("bind-timeout")))
             case "bound":
                 # First, so that it wins a tie: nobody is asked who is about to be unbound.
                 running.append((self._active_at, options.inactivity, Stop("inactivity")))
@@ -132,9 +165,11 @@ class LinkTimers:
                 else:
                     running.append((self._asked_at, options.response, Stop("enquire-link-timeout")))
             case "winding-down":
-                running.append((self._since, options.response, Stop("wind-down-timeout")))
+                patience = options.response or PATIENCE
+                running.append((self._since, patience, Stop("wind-down-timeout")))
             case "unbinding":
-                running.append((self._since, options.response, Stop("unbind-timeout")))
+                patience = options.response or PATIENCE
+                running.append((self._since, patience, Stop("unbind-timeout")))
             case "over":
                 pass
         return [(start + length, verdict) for start, length, verdict in running if length > 0]

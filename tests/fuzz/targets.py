@@ -17,7 +17,8 @@ from smsc.content import receipt
 from smsc.content.assembly import join
 from smsc.content.interpret import interpret, unreadable
 from smsc.inbox import BindVerdict
-from smsc.link.session import Arrived, BindAsked, Session
+from smsc.link.events import Arrived, BindAsked
+from smsc.link.session import Session
 from smsc.message import (
     Arrival,
     Content,

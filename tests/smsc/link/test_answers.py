@@ -2,7 +2,7 @@ from typing import get_args
 
 import pytest
 
-from smsc.config import BindKind
+from smsc.config import Account, BindKind, Dial
 from smsc.inbox import BindRefusal
 from smsc.link import answers
 from smsc.message import Verdict, VerdictKind
@@ -89,7 +89,7 @@ def test_other_verdicts_are_temporary_errors(
 @pytest.mark.parametrize(
     ("version", "told"), [(0x00, False), (0x33, False), (0x34, True), (0x50, True)]
 )
-def test_only_peers_of_3_4_or_later_are_told_our_version(
+def test_r07_only_peers_of_3_4_or_later_are_told_our_version(
     kind: BindKind, version: int, told: bool
 ) -> None:
     """R7: older peers are sent no TLVs."""
@@ -106,3 +106,23 @@ def test_lost_framing_is_a_generic_nack_without_a_number() -> None:
     pdu = read(answers.framing_lost(Status.ESME_RINVCMDLEN))
 
     assert (pdu.command_id, pdu.command_status, pdu.sequence_number) == (0x80000000, 2, 0)
+
+
+@pytest.mark.parametrize("kind", get_args(BindKind))
+def test_our_bind_is_as_the_account_says(kind: BindKind) -> None:
+    dial = Dial(password="pw", system_type="gw", version=0x33, address_range="^44")
+    account = Account(name="acme", system_id="acme", dial=dial)
+
+    command, body = answers.our_bind(account, dial, kind)
+
+    assert command == CommandId[f"bind_{kind}"]
+    assert (body.system_id, body.password, body.system_type) == ("acme", "pw", "gw")
+    assert (body.interface_version, body.address_range) == (0x33, "^44")
+    other = Dial(system_id="us")
+    assert answers.our_bind(account, other, kind)[1].system_id == "us"
+
+
+def test_refusals_of_peers_are_told_in_words() -> None:
+    assert answers.refusal_told(0x80000009, 0x0E) == "ESME_RINVPASWD (invalid password)"
+    assert answers.refusal_told(0x80000000, 0x03).startswith("generic_nack ESME_RINVCMDID (")
+    assert answers.refusal_told(0x80000009, 0x04AB).startswith("0x000004ab (")

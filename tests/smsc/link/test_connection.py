@@ -12,12 +12,23 @@ from structlog.typing import EventDict
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from smsc import crashpoint
-from smsc.config import Account, Listener, Timers
+from smsc.config import Account, BindKind, Dial, Listener, Timers
+from smsc.link import arriving
 from smsc.link import connection as module
 from smsc.link.connection import Connection
 from smsc.message import Arrival, Message, Unreadable, Verdict, VerdictKind
-from smsc.wire.pdu import Pdu
-from smsc.wire.spec import CommandId, EnquireLink, EnquireLinkResp, Status, Unbind, UnbindResp
+from smsc.wire.pdu import Pdu, encode
+from smsc.wire.spec import (
+    BindReceiver,
+    BindReceiverResp,
+    CommandId,
+    EnquireLink,
+    EnquireLinkResp,
+    Outbind,
+    Status,
+    Unbind,
+    UnbindResp,
+)
 from tests.fix_inbox import MemoryGate, MemoryInbox
 from tests.fix_peer import Peer, bind, deliver
 
@@ -50,6 +61,8 @@ async def line(
     gate: MemoryGate | None = None,
     stream: trio.abc.Stream | None = None,
     peer: trio.abc.Stream | None = None,
+    account: Account | None = None,
+    kind: BindKind = "transceiver",
 ) -> AsyncIterator[Line]:
     inbox = inbox or MemoryInbox()
     gate = gate or MemoryGate(ACCOUNT)
@@ -63,6 +76,8 @@ async def line(
         inbox=inbox,
         gate=gate,
         clock=lambda: int(trio.current_time() * 1000),
+        account=account,
+        kind=kind,
     )
     ended = trio.Event()
 
@@ -110,7 +125,7 @@ async def test_what_comes_in_one_chunk_is_handed_over_at_once(autojump_clock: Mo
         assert it.inbox.batches == [50]
 
 
-async def test_reading_goes_on_while_the_inbox_is_busy(autojump_clock: MockClock) -> None:
+async def test_r23_reading_goes_on_while_the_inbox_is_busy(autojump_clock: MockClock) -> None:
     """R23: enquire_link is never queued behind work."""
     async with line() as it:
         await it.peer.bind()
@@ -201,7 +216,7 @@ async def test_a_message_before_bind_is_refused_and_the_link_stays(
         pytest.param(struct.pack(">IIII", 1_025, 0x09, 0, 1), id="above the unbound limit"),
     ],
 )
-async def test_garbage_is_answered_logged_and_closed(
+async def test_r04_garbage_is_answered_logged_and_closed(
     octets: bytes, autojump_clock: MockClock, log: list[EventDict]
 ) -> None:
     """R4: what is no SMPP is nacked, logged in a line, and closed."""
@@ -242,7 +257,7 @@ async def test_a_bound_link_takes_large_pdus_and_loses_framing_above_the_limit(
         assert it.inbox.losses[0].unanswered == ()
 
 
-async def test_what_cannot_be_read_is_kept_and_answered(autojump_clock: MockClock) -> None:
+async def test_r03_what_cannot_be_read_is_kept_and_answered(autojump_clock: MockClock) -> None:
     """R3: a carrier that would send it for days goes on to the next."""
     async with line() as it:
         await it.peer.bind()
@@ -255,6 +270,24 @@ async def test_what_cannot_be_read_is_kept_and_answered(autojump_clock: MockCloc
         assert isinstance(unread, Unreadable)
         assert unread.raw == frame
         assert (unread.origin.place, message.origin.place) == (1, 2)
+
+
+async def test_an_account_may_take_smaller_pdus_than_its_listener(
+    autojump_clock: MockClock,
+) -> None:
+    account = Account(name="acme", system_id="acme", pdu_limit=2_048)
+    async with line(gate=MemoryGate(account)) as it:
+        await it.peer.bind()
+        await it.peer.send(struct.pack(">IIII", 2_048, 0x15, 0, 2) + bytes(2_032))
+        assert await it.peer.told() == ("enquire_link_resp", Status.ESME_ROK, 2)
+
+        it.gate.accounts["acme"] = Account(name="acme", system_id="acme", pdu_limit=4_096)
+        it.connection.refresh()
+        await it.peer.send(struct.pack(">IIII", 4_096, 0x15, 0, 3) + bytes(4_080))
+        assert await it.peer.told() == ("enquire_link_resp", Status.ESME_ROK, 3)
+        await it.peer.send(struct.pack(">IIII", 4_097, 0x15, 0, 4))
+
+        assert await it.peer.told() == ("generic_nack", Status.ESME_RINVCMDLEN, 0)
 
 
 async def test_unreadable_and_unknown_pdus_are_answered_and_the_link_stays(
@@ -308,11 +341,41 @@ async def test_a_gate_that_takes_its_time_is_waited_for_up_to_session_init(
     assert gate.opens == []
 
 
-async def test_half_a_pdu_then_silence_is_asked_about_and_cut(
+@pytest.mark.parametrize("bound", [True, False])
+async def test_a_pdu_that_comes_octet_by_octet_is_cut_in_time(
+    bound: bool, autojump_clock: MockClock
+) -> None:
+    timers = Timers(pdu=5, enquire_link=60)
+    async with line(Listener(timers=timers)) as it:
+        if bound:
+            await it.peer.bind()
+        started = trio.current_time()
+        async with trio.open_nursery() as nursery:
+
+            async def drip() -> None:
+                enquiry = struct.pack(">IIII", 16, CommandId.enquire_link, 0, 1)
+                await it.peer.send(enquiry[:8])
+                await trio.sleep(2)
+                await it.peer.send(enquiry[8:] + b"\0")  # whole: the next one has its own time
+                for octet in struct.pack(">III", 64, CommandId.deliver_sm, 0)[1:]:
+                    await trio.sleep(1)
+                    await it.peer.send(bytes((octet,)))
+
+            nursery.start_soon(drip)
+            assert await it.peer.told() == ("enquire_link_resp", Status.ESME_ROK, 1)
+            assert await it.peer.told() is None
+            nursery.cancel_scope.cancel()
+        assert trio.current_time() - started == pytest.approx(7)
+        await it.peer.stream.aclose()
+        await it.ended.wait()
+        assert it.connection.status().reason == "slow-pdu"
+
+
+async def test_r24_half_a_pdu_then_silence_is_asked_about_and_cut(
     autojump_clock: MockClock,
 ) -> None:
     """R24: a half-open link is found out."""
-    async with line() as it:
+    async with line(Listener(timers=Timers(pdu=0))) as it:
         await it.peer.bind()
         started = trio.current_time()
         await it.peer.send(struct.pack(">IIII", 64, CommandId.deliver_sm, 0, 1) + b"\0")
@@ -362,6 +425,98 @@ async def test_a_peer_that_answers_enquire_link_stays_until_inactivity(
         await it.ended.wait()
         assert it.inbox.losses == []
         assert it.gate.closes[0].reason == "inactivity"
+
+
+# Links that we bind.
+
+DIALLING = Account(
+    name="acme",
+    system_id="acme",
+    outbind=True,
+    dial=Dial(hosts=("smsc.example.com",), system_id="us", password="hunter2"),
+)
+
+
+async def test_a_dialled_link_binds_and_takes_messages(
+    autojump_clock: MockClock, log: list[EventDict]
+) -> None:
+    gate = MemoryGate(DIALLING)
+    async with line(gate=gate, account=DIALLING, kind="receiver") as it:
+        bound = await it.peer.read()
+        assert bound is not None
+        assert isinstance(bound.body, BindReceiver)
+        assert (bound.body.system_id, bound.body.password) == ("us", "hunter2")
+        assert it.connection.status().account == "acme"
+        # Larger than a stranger's PDU may be, and right behind the answer.
+        large = struct.pack(">IIII", 4_000, CommandId.enquire_link, 0, 3) + bytes(3_984)
+        resp = Pdu(CommandId.bind_receiver_resp, 0, 1, BindReceiverResp(system_id="SMSC"))
+        await it.peer.send(encode(resp) + encode(deliver(2)) + large)
+
+        told = {await it.peer.told(), await it.peer.told()}
+        assert told == {
+            ("deliver_sm_resp", Status.ESME_ROK, 2),
+            ("enquire_link_resp", Status.ESME_ROK, 3),
+        }
+        status = it.gate.opens[0]
+        assert (status.state, status.direction, status.kind) == ("bound", "dialled", "receiver")
+        assert it.gate.asked == []
+        await it.peer.send(Pdu(CommandId.unbind, 0, 4, Unbind()))
+        assert await it.peer.told() == ("unbind_resp", Status.ESME_ROK, 4)
+        await it.peer.stream.aclose()
+        await it.ended.wait()
+        assert it.gate.closes[0].reason == "unbound-by-peer"
+        assert it.inbox.losses == []
+    assert "hunter2" not in repr(log)
+
+
+async def test_a_refused_bind_of_ours_is_logged_in_words(
+    autojump_clock: MockClock, log: list[EventDict]
+) -> None:
+    async with line(gate=MemoryGate(DIALLING), account=DIALLING) as it:
+        assert await it.peer.told() == ("bind_transceiver", 0, 1)
+        await it.peer.send(struct.pack(">IIII", 16, CommandId.bind_transceiver_resp, 0x0E, 1))
+        assert await it.peer.told() is None
+        await it.peer.stream.aclose()
+        await it.ended.wait()
+
+        assert it.gate.opens == it.gate.closes == []
+        assert it.connection.status().reason.startswith("bind-refused: ESME_RINVPASWD (")
+    (refused,) = [event for event in log if event["event"] == "bind.refused_by_peer"]
+    assert refused["refusal"].startswith("ESME_RINVPASWD (")
+    assert "hunter2" not in repr(log)
+
+
+async def test_an_outbind_is_bound_back_to(autojump_clock: MockClock) -> None:
+    async with line(gate=MemoryGate(DIALLING)) as it:
+        await it.peer.send(Pdu(CommandId.outbind, 0, 1, Outbind("acme", "secret")))
+        assert await it.peer.told() == ("bind_transceiver", 0, 1)
+        await it.peer.send(
+            struct.pack(">IIII", 16, CommandId.bind_transceiver_resp, 0, 1), deliver(2)
+        )
+
+        assert await it.peer.told() == ("deliver_sm_resp", Status.ESME_ROK, 2)
+        (asked,) = it.gate.asked
+        assert (asked.outbind, asked.system_id, asked.password) == (True, "acme", "secret")
+        assert it.gate.opens[0].direction == "outbind"
+
+
+@pytest.mark.parametrize(
+    ("account", "password", "detail"),
+    [
+        (DIALLING, "wrong", "outbind-refused: wrong-password"),
+        (ACCOUNT, "secret", "outbind-refused: outbind-not-allowed"),
+    ],
+)
+async def test_an_outbind_that_is_not_wanted_is_closed(
+    account: Account, password: str, detail: str, autojump_clock: MockClock
+) -> None:
+    async with line(gate=MemoryGate(account)) as it:
+        await it.peer.send(Pdu(CommandId.outbind, 0, 1, Outbind("acme", password)))
+
+        assert await it.peer.told() is None
+        await it.peer.stream.aclose()
+        await it.ended.wait()
+        assert it.connection.status().reason == detail
 
 
 # How links end.
@@ -428,7 +583,7 @@ async def test_a_peer_that_only_closed_its_side_is_still_answered(
         assert it.inbox.losses[0].unanswered == (1,)
 
 
-async def test_connect_and_close_is_no_news(
+async def test_r24_connect_and_close_is_no_news(
     autojump_clock: MockClock, log: list[EventDict]
 ) -> None:
     async with line() as it:
@@ -698,7 +853,7 @@ async def test_a_fault_of_the_inbox_is_a_temporary_error(
     assert "boom" not in str(failed)  # a fault's words may quote a message
 
 
-async def test_a_fault_of_the_reading_keeps_the_octets(
+async def test_r03_a_fault_of_the_reading_keeps_the_octets(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R3: a poisonous PDU costs only itself, and is kept."""
@@ -708,7 +863,7 @@ async def test_a_fault_of_the_reading_keeps_the_octets(
 
     async with line() as it:
         await it.peer.bind()
-        monkeypatch.setattr(module, "interpret", boom)
+        monkeypatch.setattr(arriving, "interpret", boom)
         await it.peer.send(deliver(1))
 
         assert await it.peer.told() == ("deliver_sm_resp", Status.ESME_ROK, 1)

@@ -101,5 +101,12 @@ def test_other_new_options_do_not_refill_the_bucket() -> None:
     ],
 )
 def test_strangers_get_a_small_buffer(options: Listener, unbound: int, bound: int) -> None:
-    assert pdu_limit(options, bound=False) == unbound
-    assert pdu_limit(options, bound=True) == bound
+    assert pdu_limit(options, None) == unbound
+    assert pdu_limit(options, Account(name="acme", system_id="acme")) == bound
+
+
+def test_an_account_may_have_a_limit_of_its_own() -> None:
+    account = Account(name="acme", system_id="acme", pdu_limit=2_048)
+
+    assert pdu_limit(Listener(), account) == 2_048
+    assert pdu_limit(Listener(pdu_limit=1_024), account) == 2_048

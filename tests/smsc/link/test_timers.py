@@ -1,9 +1,10 @@
 import pytest
 
 from smsc.config import Timers
-from smsc.link.timers import ASK_PEER, KEEP, Keep, LinkTimers, Stop
+from smsc.link.timers import ASK_PEER, KEEP, PATIENCE, Keep, LinkTimers, Stop
 
 DEFAULTS = Timers()
+OFF = Timers(session_init=0, enquire_link=0, response=0, inactivity=0, pdu=0)
 
 
 def bound(options: Timers = DEFAULTS, now: float = 0.0) -> LinkTimers:
@@ -101,16 +102,53 @@ def test_parting_is_bounded_by_the_response_timer(enter: str, reason: str) -> No
 
 
 def test_a_timer_of_zero_never_runs_out() -> None:
-    off = Timers(session_init=0, enquire_link=0, response=0, inactivity=0)
-    timers = LinkTimers(off, 0.0)
+    timers = LinkTimers(OFF, 0.0)
+    assert timers.next_deadline() is None
+    timers.in_pieces(begun=True, now=0.0)
     assert timers.next_deadline() is None
     timers.bound(0.0)
     assert timers.next_deadline() is None
     timers.asked(0.0)
-    timers.unbinding(0.0)
 
     assert timers.next_deadline() is None
     assert isinstance(timers.check(1e9), Keep)
+
+
+@pytest.mark.parametrize("enter", ["asking_to_bind", "winding_down", "unbinding"])
+def test_what_we_asked_for_ourselves_is_not_waited_for_for_ever(enter: str) -> None:
+    timers = LinkTimers(OFF, 0.0)
+    getattr(timers, enter)(5.0)
+
+    assert timers.next_deadline() == 5.0 + PATIENCE
+    assert isinstance(timers.check(5.0 + PATIENCE), Stop)
+
+
+def test_a_bind_of_ours_has_the_time_of_session_init_anew() -> None:
+    timers = LinkTimers(DEFAULTS, 0.0)
+    timers.asking_to_bind(9.0)
+
+    assert timers.check(18.9) == KEEP
+    assert timers.check(19.0) == Stop("bind-timeout")
+
+
+def test_a_pdu_has_its_time_from_its_first_octet() -> None:
+    timers = bound(Timers(pdu=5))
+    timers.in_pieces(begun=True, now=1.0)
+    timers.heard(4.0)
+
+    assert timers.next_deadline() == 6.0
+    assert timers.check(6.0) == Stop("slow-pdu")
+    timers.in_pieces(begun=True, now=6.0)  # the next one
+    assert timers.check(10.9) == KEEP
+    timers.in_pieces(begun=False, now=6.0)
+    assert timers.check(11.0) == KEEP
+
+
+def test_a_slow_pdu_wins_over_asking_the_peer() -> None:
+    timers = bound()
+    timers.in_pieces(begun=True, now=0.0)
+
+    assert timers.check(30.0) == Stop("slow-pdu")
 
 
 def test_nothing_runs_when_it_is_over() -> None:
