@@ -96,7 +96,8 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     default_country: str = ""
     """ISO 3166 alpha-2 code of the country national numbers belong to; empty: left as sent."""
     strip_trailing_nul: bool = False
-    """Cut one final NUL from short_message (in GSM 03.38 an octet 0 is an ``@``)."""
+    """Cut one final NUL from texts (in GSM 03.38 an octet 0 is an ``@``); binary content keeps
+    its own."""
     time_zone: str = "UTC"
     """IANA zone of the dates in this carrier's receipts."""
     sent_at_tlv: int = 0
@@ -108,10 +109,18 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Seconds for which a message with the same ``message_id_tlv`` is taken for a repeat of the
     first, however its link fared; 0: never, because not every carrier's ids are unique."""
     receipt_by_text: bool = False
-    """Take a message for a receipt where its esm_class is 0 and its text reads like one."""
-    receipt_ids: Literal["as-is", "decimal", "hexadecimal"] = "as-is"
-    """Which form ids in receipts are published in: as they come, or, where one of the two forms
-    a carrier gives is the other's number in another base, as decimal or hexadecimal digits."""
+    """Take a message for a receipt where its esm_class says nothing of its kind and it reads like
+    one: an id, with a state that SMPP knows or with two more fields of a receipt; in the text or
+    in receipted_message_id and message_state. For carriers that leave esm_class 0."""
+    receipt_ids: Literal[
+        "as-is", "decimal", "hexadecimal", "decimal-to-hexadecimal", "hexadecimal-to-decimal"
+    ] = "as-is"
+    """Which form ids in receipts are published in, beside the raw ones. ``as-is``:
+    receipted_message_id, else the text's id, untouched. ``decimal`` and ``hexadecimal``: in this
+    base wherever it is certain which base an id came in, because it holds a letter or because the
+    text's and the parameter's are one number in two bases. ``decimal-to-hexadecimal`` and
+    ``hexadecimal-to-decimal``: digits alone are a number in the first base too. Numbers lose
+    leading zeros, and their letters are lower case; what is no number stays as it is."""
     unreadable: Literal["accept", "reject"] = "accept"
     """A PDU that can't be read: keep it in quarantine and accept it, or answer with an error."""
     tails: Literal["accept", "reject"] = "accept"

@@ -11,13 +11,29 @@ What the contract leaves open:
 ``udhHex``
     The header of the only part, its length octet included; null for several parts, where each
     has its own.
+``encoding``
+    The charset the text was read with; ``binary`` where there is none, and ``mixed`` where parts
+    were read with different ones.
+``contentBase64``
+    The octets behind the headers of all parts that came, where the text is not all there is:
+    content that is ``binary``, ``mixed`` or addressed to a port, and text with
+    ``undecodable-octets``.
+``flags``
+    Remarks on the reading: ``undecodable-octets``, ``bad-udh`` and so on.
+``metadata``
+    What the carrier said beside the text, named as in :mod:`smsc.content.metadata`, in camel case
+    (``messageClass``, ``destinationPort``, ``replyAddress`` …).
 ``tlvs``
     Tag as four lower-case hex digits → value in hex. Of a repeated tag the first is shown.
 ``tenantId``, ``numberId``, ``routeId``
     Names from the configuration, since names identify what it declares.
 ``receipt.received``
     Holds the canonical names too (``fromNumber`` … ``timestamp``), seen from the receipt: it
-    comes *from* the number the original message was sent to.
+    comes *from* the number the original message was sent to. Behind what the contract names it
+    has ``submittedCount``, ``deliveredCount`` and ``text`` (the beginning of the original
+    message) as the carrier gave them, and ``encoding``, ``complete``, ``contentBase64``,
+    ``flags``, ``metadata`` and ``tlvs`` as a message has. Intermediate notifications are told by
+    ``metadata.messageType``.
 """
 
 from base64 import b64encode
@@ -30,6 +46,9 @@ from msgspec.json import Encoder
 from smsc.message import Content, Message, Millis, Receipt
 
 SCHEMA_VERSION = "1.0"
+
+_NOT_TEXT = frozenset({"binary", "mixed"})
+"""Encodings of content that is not text, or not all of it."""
 
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999: RFC 3339 can't say more."""
@@ -64,6 +83,8 @@ class _MessageData(Struct, frozen=True, gc=False, rename="camel"):
     carrier_message_id: str | None
     duplicate_of: str | None
     tlvs: dict[str, str]
+    flags: tuple[str, ...]
+    metadata: dict[str, str | int]
 
 
 class _ReceiptData(Struct, frozen=True, gc=False, rename="camel"):
@@ -85,6 +106,15 @@ class _ReceiptData(Struct, frozen=True, gc=False, rename="camel"):
     routing_tag: str | None
     number_id: str | None
     duplicate_of: str | None
+    submitted_count: int | None
+    delivered_count: int | None
+    text: str | None
+    encoding: str
+    complete: bool
+    content_base64: str | None
+    tlvs: dict[str, str]
+    flags: tuple[str, ...]
+    metadata: dict[str, str | int]
 
 
 class _Event(Struct, frozen=True, gc=False, rename="camel"):
@@ -121,7 +151,7 @@ def message_event(
     destination = message.destination
     parts = content.parts
     received_at = rfc3339(origin.received_at)
-    binary = content.encoding == "binary"
+    metadata = message.metadata
     several = message.total > 1
     udh = b"" if several or not parts else parts[0].udh
     return _encode(
@@ -135,7 +165,7 @@ def message_event(
                 message_id,
                 source.value,
                 destination.value,
-                "" if binary else content.text,
+                content.text,
                 received_at if message.sent_at is None else rfc3339(message.sent_at),
                 origin.carrier,
                 received_at,
@@ -145,7 +175,7 @@ def message_event(
                 message.total,
                 _parts(message.total, content) if several else (),
                 not content.missing,
-                b64encode(b"".join([part.octets for part in parts])).decode() if binary else None,
+                _octets(content, metadata),
                 udh.hex() if udh else None,
                 None,
                 None,
@@ -155,6 +185,8 @@ def message_event(
                 message.carrier_message_id,
                 duplicate_of,
                 _tlvs(message.tlvs) if message.tlvs else {},
+                content.flags,
+                {_camel(name): metadata[name] for name in metadata} if metadata else {},
             ),
         )
     )
@@ -177,6 +209,8 @@ def receipt_event(
     ``messageId`` is this receipt's own; the ids the carrier named are ``carrierMessageId…``.
     """
     origin = receipt.origin
+    content = receipt.content
+    metadata = receipt.metadata
     received_at = rfc3339(origin.received_at)
     done_at = None if receipt.done_at is None else rfc3339(receipt.done_at)
     return _encode(
@@ -190,7 +224,7 @@ def receipt_event(
                 message_id,
                 receipt.source.value,
                 receipt.destination.value,
-                receipt.content.text,
+                content.text,
                 received_at,
                 origin.carrier,
                 received_at,
@@ -205,6 +239,15 @@ def receipt_event(
                 routing_tag,
                 number,
                 duplicate_of,
+                receipt.submitted,
+                receipt.delivered,
+                receipt.text,
+                content.encoding,
+                not content.missing,
+                _octets(content, metadata),
+                _tlvs(receipt.tlvs),
+                content.flags,
+                {_camel(name): metadata[name] for name in metadata},
             ),
         )
     )
@@ -223,6 +266,24 @@ def rfc3339(at: Millis) -> str:
 def _to_the_second(second: int) -> str:
     # Messages of one second share all but their milliseconds.
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+
+
+@lru_cache(maxsize=256)
+def _camel(name: str) -> str:
+    # Names are few: those of smsc.content.metadata.
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)
+
+
+def _octets(content: Content, metadata: dict[str, str | int]) -> str | None:
+    """Return the octets of content whose text is not all there is, else None."""
+    if (
+        content.encoding in _NOT_TEXT
+        or "undecodable-octets" in content.flags
+        or "destination_port" in metadata
+    ):
+        return b64encode(b"".join([part.octets for part in content.parts])).decode()
+    return None
 
 
 def _parts(total: int, content: Content) -> tuple[_Part, ...]:

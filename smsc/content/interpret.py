@@ -9,25 +9,28 @@ the PDU, its frame and the account's options. It never raises for any PDU.
 from hashlib import sha256
 from typing import Final
 
-from msgspec.structs import replace
-
 from smsc.config import Account
-from smsc.content import receipt
-from smsc.content.address import normalise
+from smsc.content import receipt, whole
+from smsc.content.address import TON_INTERNATIONAL, normalise
+from smsc.content.metadata import (
+    REPLY_PATH,
+    Metadata,
+    of_address,
+    of_fields,
+    of_tlvs,
+)
 from smsc.message import (
     Address,
     Arrival,
     Concat,
-    Content,
     Fragment,
     Message,
     Millis,
     Origin,
     Part,
-    Receipt,
     Unreadable,
 )
-from smsc.text import charset, udh
+from smsc.text import coding, udh
 from smsc.wire.pdu import Pdu, Undecodable
 from smsc.wire.spec import COMMAND_NAMES, DataSm, DeliverSm, SubmitSm, Tag
 
@@ -36,8 +39,8 @@ UDHI: Final = 0x40
 
 PAYLOAD_IGNORED: Final = "message-payload-ignored"
 """Flag: short_message and message_payload were both filled; the former was read."""
-CODING_MISMATCH: Final = "coding-mismatch"
-"""Flag: a receipt's text is plainly ASCII, whatever its data_coding says."""
+_TELLING: Final = receipt.MESSAGE_TYPE | REPLY_PATH
+"""Bits of esm_class that metadata tell of."""
 
 Tlvs = tuple[tuple[int, bytes], ...]
 
@@ -55,26 +58,29 @@ def interpret(
     Content is ``short_message``, or where that is empty ``message_payload``, which is then no
     longer among the arrival's TLVs. A segment number in the user data header goes before
     ``sar_*``; a message of one segment is an ordinary message; an impossible number makes an
-    ordinary message, flagged.
+    ordinary message, flagged. Segments of a receipt are fragments too:
+    :func:`smsc.content.whole.join` makes a receipt of them.
     """
     origin = _origin(pdu.command_id, frame, account, link, place, received_at)
     body = pdu.body
     if not isinstance(body, _MESSAGES):
         return Unreadable(origin, frame, f"{_name(pdu.command_id)} brings no message")
-    country = account.default_country
-    source = normalise(body.source_addr, body.source_addr_ton, body.source_addr_npi, country)
-    destination = normalise(body.destination_addr, body.dest_addr_ton, body.dest_addr_npi, country)
+    metadata: Metadata = {}
+    source, destination = _envelope(body, account.default_country, metadata)
     octets, tlvs, flags = _content(pdu, body, account)
-    metadata: dict[str, str | int] = {}
     part, concat, flags = _part(pdu, body, account, octets, flags, metadata)
-    carrier_message_id, sent_at = _named(pdu, account) if tlvs else (None, None)
-    if body.esm_class & receipt.MESSAGE_TYPE:
-        kind = receipt.MESSAGE_TYPES.get(body.esm_class & receipt.MESSAGE_TYPE)
-        if kind:
-            metadata["message_type"] = kind
-        if receipt.is_receipt(body.esm_class):
-            return _receipt(origin, source, destination, part, flags, tlvs, metadata, account)
+    kind = body.esm_class & receipt.MESSAGE_TYPE
+    is_receipt = kind and receipt.is_receipt(kind)
+    if is_receipt:
+        part, flags = whole.of_receipt(part, flags)
+    carrier_message_id: str | None = None
+    sent_at: Millis | None = None
+    if tlvs:
+        of_tlvs(tlvs, metadata)
+        carrier_message_id, sent_at = _named(pdu, account)
+    by_text = not kind and account.receipt_by_text
     if concat is not None and concat.total > 1:
+        how = whole.reading_of(account, by_text=by_text) if is_receipt or by_text else None
         return Fragment(
             origin,
             source,
@@ -86,21 +92,24 @@ def interpret(
             tlvs,
             metadata,
             flags,
+            how,
         )
-    text, remarks = charset.decode(part.charset, part.octets, part.locking, part.single)
-    if remarks:
-        flags = (*flags, *remarks)
-    return Message(
+    message = Message(
         origin,
         source,
         destination,
-        Content(text, part.charset, (part,), (), flags),
+        whole.content(part, flags),
         1,
         sent_at,
         carrier_message_id,
         tlvs,
         metadata,
     )
+    if is_receipt:
+        return whole.as_receipt(message, whole.reading_of(account))
+    if by_text:
+        return whole.if_receipt(message, whole.reading_of(account))
+    return message
 
 
 def unreadable(
@@ -137,32 +146,39 @@ def _origin(
     )
 
 
+def _envelope(
+    body: DeliverSm | SubmitSm | DataSm, country: str, metadata: Metadata
+) -> tuple[Address, Address]:
+    """Return sender and recipient; adds to ``metadata`` what the fields around the text say."""
+    value, ton, npi = body.source_addr, body.source_addr_ton, body.source_addr_npi
+    source = normalise(value, ton, npi, country)
+    if ton != TON_INTERNATIONAL or source.type != "e164":
+        of_address("source", value, ton, npi, source, metadata)
+    value, ton, npi = body.destination_addr, body.dest_addr_ton, body.dest_addr_npi
+    destination = normalise(value, ton, npi, country)
+    if ton != TON_INTERNATIONAL or destination.type != "e164":
+        of_address("dest", value, ton, npi, destination, metadata)
+    if isinstance(body, DataSm) or (
+        body.esm_class & _TELLING or body.service_type or body.protocol_id or body.priority_flag
+    ):
+        of_fields(body, metadata)
+    return source, destination
+
+
 def _content(
     pdu: Pdu, body: DeliverSm | SubmitSm | DataSm, account: Account
 ) -> tuple[bytes, Tlvs, tuple[str, ...]]:
     """Return the content with its header, the TLVs beside it, and flags."""
-    octets = b""
-    if not isinstance(body, DataSm):
-        octets = body.short_message
-        if account.strip_trailing_nul and octets.endswith(b"\0"):
-            octets = _without_nul(octets, body.data_coding, account)
+    octets = b"" if isinstance(body, DataSm) else body.short_message
     if not pdu.tlvs:
         return octets, (), pdu.flags
     payload = pdu.tlv(Tag.message_payload)
     if payload is None:
         return octets, pdu.tlvs, pdu.flags
-    if octets:
+    if octets and not (account.strip_trailing_nul and octets in (b"\0", b"\0\0")):
         return octets, pdu.tlvs, (*pdu.flags, PAYLOAD_IGNORED) if payload else pdu.flags
     at = pdu.tlvs.index((Tag.message_payload, payload))
     return payload, pdu.tlvs[:at] + pdu.tlvs[at + 1 :], pdu.flags
-
-
-def _without_nul(octets: bytes, coding: int, account: Account) -> bytes:
-    """Cut the final NUL that some carriers end texts with, but not half a UCS-2 character."""
-    name, _ = charset.for_coding(coding, account.charsets)
-    if not name.startswith("ucs2") or len(octets) % 2:
-        return octets[:-1]
-    return octets[:-2] if octets.endswith(b"\0\0") else octets
 
 
 def _part(
@@ -171,17 +187,14 @@ def _part(
     account: Account,
     octets: bytes,
     flags: tuple[str, ...],
-    metadata: dict[str, str | int],
+    metadata: Metadata,
 ) -> tuple[Part, Concat | None, tuple[str, ...]]:
     """Return the part, which segment it is, and flags; adds to ``metadata`` what it finds."""
-    coding = body.data_coding
-    name, remarks = charset.for_coding(coding, account.charsets)
-    if remarks:
-        flags = (*flags, *remarks)
-    if coding > 0x0F and (message_class := charset.message_class(coding)) is not None:
-        metadata["message_class"] = message_class
+    code = body.data_coding
+    if code > 0x0F:
+        metadata.update(coding.metadata(code))
     concat: Concat | None = None
-    part: Part | None = None
+    header: udh.Header | None = None
     if body.esm_class & UDHI:
         header = udh.parse(octets)
         if header is None:
@@ -190,13 +203,15 @@ def _part(
             octets = octets[len(header.octets) :]
             concat, remarks = udh.concat(header.elements)
             flags = (*flags, *remarks)
-            if ports := udh.ports(header.elements):
-                metadata["destination_port"], metadata["source_port"] = ports
-            part = Part(octets, name, coding, header.octets, *udh.shifts(header.elements))
+            if len(header.elements) > 1 or concat is None:
+                metadata.update(udh.metadata(header.elements))
+    part, remarks = whole.part_of(octets, code, header, account)
+    if remarks:
+        flags = (*flags, *remarks)
     if pdu.tlvs and concat is None:
         concat, remarks = sar(pdu)
         flags = (*flags, *remarks)
-    return part or Part(octets, name, coding), concat, flags
+    return part, concat, flags
 
 
 def sar(pdu: Pdu) -> tuple[Concat | None, tuple[str, ...]]:
@@ -225,52 +240,3 @@ def _named(pdu: Pdu, account: Account) -> tuple[str | None, Millis | None]:
             digits = receipt.text_of(value) or ""
             sent_at = receipt.millis(receipt.date(digits, account.time_zone))
     return message_id, sent_at
-
-
-def _receipt(
-    origin: Origin,
-    source: Address,
-    destination: Address,
-    part: Part,
-    flags: tuple[str, ...],
-    tlvs: Tlvs,
-    metadata: dict[str, str | int],
-    account: Account,
-) -> Receipt:
-    octets = part.octets
-    if part.charset.startswith("ucs2") and octets.isascii() and b"\0" not in octets and octets:
-        # The coding is that of the message the receipt is about; its own text is ASCII.
-        part = replace(part, charset="ascii")
-        flags = (*flags, CODING_MISMATCH)
-    text, remarks = charset.decode(part.charset, octets, part.locking, part.single)
-    content = Content(text, part.charset, (part,), (), (*flags, *remarks))
-    if octets.endswith(b"\0"):
-        # A final NUL belongs to no field, though GSM 03.38 reads it as an "@".
-        if part.charset == "gsm7":
-            text, _ = charset.decode("gsm7", octets.rstrip(b"\0"))
-        text = text.rstrip(charset.REPLACEMENT)
-    fields = receipt.read(text, tlvs, account.time_zone)
-    if part.charset == "gsm7" and (plain := octets.decode("latin-1").rstrip("\0")) != text:
-        # Only the quoted text is in the alphabet: an SMSC writes its own words, and ids with "_"
-        # in them, as ASCII.
-        fields = replace(receipt.read(plain, tlvs, account.time_zone), text=fields.text)
-    if fields.network_error is not None:
-        metadata["network_error_type"], metadata["network_error_code"] = fields.network_error
-    return Receipt(
-        origin=origin,
-        source=source,
-        destination=destination,
-        content=content,
-        id_text=fields.id_text,
-        id_tlv=fields.id_tlv,
-        id=fields.id,
-        state=fields.stat,
-        error=fields.err,
-        submitted=fields.sub,
-        delivered=fields.dlvrd,
-        submitted_at=receipt.millis(fields.submit_date),
-        done_at=receipt.millis(fields.done_date),
-        text=fields.text,
-        tlvs=tlvs,
-        metadata=metadata,
-    )

@@ -1,8 +1,11 @@
 """Delivery receipts (SMPP 3.4 appendix B), as carriers really write them.
 
 Whether a PDU is a receipt is decided by esm_class alone: people write ``id:`` and ``stat:``
-into messages too. What a receipt says is read from TLVs first, then from its text, in any order
-and case, with anything missing. What cannot be read is absent; nothing raises.
+into messages too. Only where an account's carrier is known to leave esm_class 0 is a text asked
+whether it reads like one (:func:`reads_like_one`).
+
+What a receipt says is read from TLVs first, then from its text, in any order and case, with
+anything missing. What cannot be read is absent; nothing raises.
 """
 
 import re
@@ -33,7 +36,13 @@ MESSAGE_TYPES: Final = {
 }
 """Names of the message types other than an ordinary message and a final receipt."""
 
+RESERVED_TYPE: Final = "reserved"
+"""Name of the message types that the specification gives no meaning."""
+
 _RECEIPTS = frozenset({DELIVERY_RECEIPT, INTERMEDIATE, DELIVERY_RECEIPT | INTERMEDIATE})
+
+UNPARSED: Final = "unparsed-receipt"
+"""Flag: neither an id nor a state could be found; the text says what it says."""
 
 STATES: Final = {
     1: "ENROUTE",
@@ -64,7 +73,7 @@ class Fields(Struct, frozen=True):
     id_text: str | None = None
     id_tlv: str | None = None
     id: str | None = None
-    """TLV before text."""
+    """The one to match on: see :func:`normal_id`."""
     sub: int | None = None
     dlvrd: int | None = None
     submit_date: datetime | None = None
@@ -78,14 +87,49 @@ class Fields(Struct, frozen=True):
 
 
 def is_receipt(esm_class: int) -> bool:
-    """Say whether esm_class marks a receipt, final or intermediate."""
+    """Say whether esm_class marks a receipt, final or intermediate.
+
+    What a recipient acknowledges or answers (SMPP 3.4 §2.11) is a message: it may hold words of
+    a person, which must reach whoever looks for them in messages.
+    """
     return esm_class & MESSAGE_TYPE in _RECEIPTS
+
+
+_TELLING = frozenset({Tag.receipted_message_id, Tag.message_state})
+_KNOWN_STATES = frozenset(STATES.values())
+
+
+def may_be_one(text: str, tlvs: Iterable[tuple[int, bytes]]) -> bool:
+    """Say at little cost whether it is worth reading a message as a receipt."""
+    if ":" in text and "stat:" in text.lower():
+        return True
+    return any(tag in _TELLING for tag, _ in tlvs)
+
+
+def reads_like_one(fields: Fields) -> bool:
+    """Say whether what was read from a message makes it a receipt.
+
+    It has an id; and a state that the specification knows, or any state with two more of the
+    fields of appendix B. An id or a state alone is what people write.
+    """
+    if fields.id is None or fields.stat is None:
+        return False
+    if fields.stat in _KNOWN_STATES:
+        return True
+    others = (fields.sub, fields.dlvrd, fields.submit_date, fields.done_date, fields.err)
+    return sum(other is not None for other in others) >= 2
 
 
 _KEY = re.compile(
     r"(?<![a-z])(id|sub|dlvrd|submit[ _]?date|done[ _]?date|stat|err|text):", re.IGNORECASE
 )
-_KEYS = {"submitdate": "submit date", "donedate": "done date"}
+_KEYS = {name: name for name in ("id", "sub", "dlvrd", "stat", "err", "text")} | {
+    "submitdate": "submit date",
+    "submit date": "submit date",
+    "donedate": "done date",
+    "done date": "done date",
+}
+_GAPS = re.compile("[ _]")
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -97,8 +141,7 @@ def _pairs(text: str) -> dict[str, str]:
     values: dict[str, str] = {}
     keys = list(_KEY.finditer(text))
     for at, match in enumerate(keys):
-        name = match[1].lower().replace("_", "").replace(" ", "")
-        name = _KEYS.get(name, name)
+        name = _KEYS.get(match[1]) or _KEYS[_GAPS.sub("", match[1].lower())]
         end = keys[at + 1].start() if at + 1 < len(keys) else len(text)
         if name == "text":
             if "stat" in values:
@@ -112,11 +155,13 @@ def _pairs(text: str) -> dict[str, str]:
     return values
 
 
-def read(text: str, tlvs: Iterable[tuple[int, bytes]], time_zone: str) -> Fields:
+def read(
+    text: str, tlvs: Iterable[tuple[int, bytes]], time_zone: str, ids: str = "as-is"
+) -> Fields:
     """Return what the text and the TLVs of a receipt say; never raises.
 
-    Dates are in ``time_zone``, an IANA name; one that does not exist is taken for UTC. The first
-    of repeated TLVs counts.
+    Dates are in ``time_zone``, an IANA name; one that does not exist is taken for UTC. ``ids``
+    is the rule of :func:`normal_id`. The first of repeated TLVs counts.
     """
     id_tlv = stat = network_error = None
     for tag, value in tlvs:
@@ -137,7 +182,7 @@ def read(text: str, tlvs: Iterable[tuple[int, bytes]], time_zone: str) -> Fields
     return Fields(
         id_text=id_text,
         id_tlv=id_tlv,
-        id=id_tlv or id_text,
+        id=normal_id(id_text, id_tlv, ids),
         sub=_count(values.get("sub")),
         dlvrd=_count(values.get("dlvrd")),
         submit_date=date(values.get("submit date", ""), time_zone),
@@ -147,6 +192,56 @@ def read(text: str, tlvs: Iterable[tuple[int, bytes]], time_zone: str) -> Fields
         text=values.get("text"),
         network_error=network_error,
     )
+
+
+ID_RULES: Final = (
+    "as-is",
+    "decimal",
+    "hexadecimal",
+    "decimal-to-hexadecimal",
+    "hexadecimal-to-decimal",
+)
+"""What :func:`normal_id` can be asked for: the values of an account's ``receipt_ids``."""
+
+_DECIMAL = re.compile("[0-9]{1,64}")
+_HEXADECIMAL = re.compile("[0-9A-Fa-f]{1,64}")
+
+
+def normal_id(text: str | None, tlv: str | None, rule: str) -> str | None:
+    """Return the id to match on, of those in the text and in the TLV; None where there is none.
+
+    ``as-is``
+        The TLV's, else the text's, as it stands.
+    ``decimal``, ``hexadecimal``
+        Where one of the two is the other's number in the other base, the one in this base. Else
+        the TLV's, or the text's where there is no TLV: rewritten in this base if it can only be
+        a number in the other one, which is to say: if it holds a letter a to f. Digits alone
+        tell no base, and stay.
+    ``hexadecimal-to-decimal``, ``decimal-to-hexadecimal``
+        The same, but digits alone are a number in the first base: for carriers that give an id
+        in one form only, and always that one.
+
+    Numbers are written without leading zeros, with letters in lower case. What is no number of
+    at most 64 digits (``4a38dc46-5125``) stays as it stands, under every rule.
+    """
+    given = tlv or text
+    if given is None or rule == "as-is":
+        return given
+    decimal = rule in ("decimal", "hexadecimal-to-decimal")
+    if text and tlv:
+        for one, other in ((tlv, text), (text, tlv)):
+            if (
+                _DECIMAL.fullmatch(one)
+                and _HEXADECIMAL.fullmatch(other)
+                and int(one) == int(other, 16)
+            ):
+                return str(int(one)) if decimal else f"{int(one):x}"
+    if not _HEXADECIMAL.fullmatch(given):
+        return given
+    digits = given.isdecimal()
+    if decimal:
+        return str(int(given, 10 if digits and rule == "decimal" else 16))
+    return f"{int(given, 10 if digits and rule != 'hexadecimal' else 16):x}"
 
 
 def text_of(value: bytes) -> str | None:

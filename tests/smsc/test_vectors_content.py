@@ -123,29 +123,27 @@ def test_what_receipts_say(vector: dict[str, Any]) -> None:
     assert {name: read[name] for name in expected} == expected
 
 
-def _receipts() -> list[Any]:
-    params = []
-    for vector in RECEIPTS:
-        later = _is_receipt(vector) and vector["esm_class"] == 0
-        reason = "receipts told by their text alone are a later option"
-        marks = [pytest.mark.xfail(reason=reason)] if later else []
-        params.append(pytest.param(vector, id=vector["id"], marks=marks))
-    return params
+@pytest.mark.parametrize("by_text", [False, True])
+@pytest.mark.parametrize("vector", RECEIPTS, ids=lambda vector: str(vector["id"]))
+def test_r21_esm_class_decides_and_the_text_by_an_option(
+    vector: dict[str, Any], by_text: bool
+) -> None:
+    account = Account(name="acme", system_id="acme", receipt_by_text=by_text)
+
+    arrival = _arrive_with(vector, account)
+
+    marked = vector["esm_class"] == 4
+    assert isinstance(arrival, Receipt) is (_is_receipt(vector) and (marked or by_text))
 
 
-@pytest.mark.parametrize("vector", _receipts())
-def test_receipts_arrive(vector: dict[str, Any]) -> None:
-    octets = vector["text"].encode("latin-1")
-    if "short_message_hex" in vector:
-        octets = bytes.fromhex(vector["short_message_hex"])
-    coding = vector.get("data_coding", 3)  # the samples' texts are a Latin-1 view
-    body = DeliverSm(short_message=octets, esm_class=vector["esm_class"], data_coding=coding)
-    frame = encode(Pdu(CommandId.deliver_sm, 0, 1, body, _tlvs(vector)))
+@pytest.mark.parametrize(
+    "vector", [v for v in RECEIPTS if _is_receipt(v)], ids=lambda vector: str(vector["id"])
+)
+def test_r20_receipts_arrive(vector: dict[str, Any]) -> None:
+    arrival = _arrive_with(vector, Account(name="acme", system_id="acme", receipt_by_text=True))
 
-    arrival = _arrive(frame, Account(name="acme", system_id="acme"), 1)
-
-    assert isinstance(arrival, Receipt) is _is_receipt(vector)
-    if not isinstance(arrival, Receipt) or "strict" in vector["expect"]:
+    assert isinstance(arrival, Receipt)
+    if "strict" in vector["expect"]:
         return
     expected = _expected(vector)
     assert arrival.id == expected["id"]
@@ -154,3 +152,14 @@ def test_receipts_arrive(vector: dict[str, Any]) -> None:
     if expected.get("done_date"):
         moment = datetime.fromisoformat(expected["done_date"]).replace(tzinfo=UTC)
         assert arrival.done_at == int(moment.timestamp()) * 1000
+
+
+def _arrive_with(vector: dict[str, Any], account: Account) -> Arrival:
+    octets = vector["text"].encode("latin-1")
+    if "short_message_hex" in vector:
+        octets = bytes.fromhex(vector["short_message_hex"])
+    coding = vector.get("data_coding", 3)  # the samples' texts are a Latin-1 view
+    body = DeliverSm(short_message=octets, esm_class=vector["esm_class"], data_coding=coding)
+    frame = encode(Pdu(CommandId.deliver_sm, 0, 1, body, _tlvs(vector)))
+
+    return _arrive(frame, account, 1)

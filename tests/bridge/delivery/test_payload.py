@@ -65,6 +65,8 @@ def test_a_message_has_exactly_the_contracts_shape() -> None:
             "carrierMessageId": None,
             "duplicateOf": None,
             "tlvs": {},
+            "flags": [],
+            "metadata": {},
         },
     }
 
@@ -92,6 +94,45 @@ def test_binary_content_is_kept_as_octets() -> None:
     assert data["encoding"] == "binary"
     assert data["contentBase64"] == "AP/+"
     assert data["udhHex"] == "0605040b8423f0"
+
+
+def test_r08_octets_stand_beside_a_text_that_is_not_sure() -> None:
+    part = Part(b"caf\xe9", "gsm7", 0)
+    content = Content("café", "gsm7", (part,), flags=("undecodable-octets",))
+    data = rendered(replace(MESSAGE, content=content))["data"]
+
+    assert (data["content"], data["contentBase64"]) == ("café", "Y2Fm6Q==")
+    assert data["flags"] == ["undecodable-octets"]
+
+
+def test_content_for_a_port_has_its_octets_beside_the_text() -> None:
+    part = Part(b"hi", "gsm7", 0, udh=bytes.fromhex("0605040b8423f0"))
+    message = replace(
+        MESSAGE,
+        content=Content("hi", "gsm7", (part,)),
+        metadata={"destination_port": 2948, "source_port": 9200},
+    )
+    data = rendered(message)["data"]
+
+    assert (data["content"], data["contentBase64"]) == ("hi", "aGk=")
+    assert data["udhHex"] == "0605040b8423f0"
+    assert data["metadata"] == {"destinationPort": 2948, "sourcePort": 9200}
+
+
+def test_no_octets_are_lost_where_only_some_parts_are_text() -> None:
+    parts = (Part(b"a", "gsm7", 0), Part(b"\xff", "binary", 4))
+    data = rendered(replace(MESSAGE, content=Content("a", "mixed", parts), total=2))["data"]
+
+    assert (data["content"], data["encoding"], data["contentBase64"]) == ("a", "mixed", "Yf8=")
+
+
+def test_metadata_is_shown_in_camel_case() -> None:
+    message = replace(MESSAGE, metadata={"reply_address": "+447700900124", "reply_path": 1})
+
+    assert rendered(message)["data"]["metadata"] == {
+        "replyAddress": "+447700900124",
+        "replyPath": 1,
+    }
 
 
 def test_parts_that_came_are_listed_and_gaps_show() -> None:
@@ -132,12 +173,17 @@ def test_a_receipt_has_the_contracts_keys_and_the_canonical_names() -> None:
         ORIGIN,
         SOURCE,
         DESTINATION,
-        Content("id:0a12 …", "ascii", (Part(b"id:0a12", "ascii", 1),)),
+        Content("id:0a12 …", "ascii", (Part(b"id:0a12", "ascii", 8),), flags=("coding-mismatch",)),
         id_text="0a12",
         id_tlv="2578",
         id="2578",
         state="DELIVRD",
         error="000",
+        submitted=1,
+        delivered=0,
+        text="hello",
+        tlvs=((0x001E, b"2578\0"),),
+        metadata={"message_type": "intermediate-notification"},
         submitted_at=AT - 60_000,
         done_at=AT,
     )
@@ -163,6 +209,15 @@ def test_a_receipt_has_the_contracts_keys_and_the_canonical_names() -> None:
         "routingTag": "billing",
         "numberId": "+447700900999",
         "duplicateOf": None,
+        "submittedCount": 1,
+        "deliveredCount": 0,
+        "text": "hello",
+        "encoding": "ascii",
+        "complete": True,
+        "contentBase64": None,
+        "tlvs": {"001e": "3235373800"},
+        "flags": ["coding-mismatch"],
+        "metadata": {"messageType": "intermediate-notification"},
     }
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from smsc.config import Account
 from smsc.content.interpret import interpret, unreadable
+from smsc.content.whole import join
 from smsc.message import Address, Arrival, Concat, Fragment, Message, Receipt, Unreadable
 from smsc.wire.pdu import Pdu, Undecodable, decode, encode
 from smsc.wire.spec import COMMANDS, Body, DataSm, DeliverSm, EnquireLink, SubmitSm, Tag
@@ -101,7 +102,7 @@ def test_other_commands_bring_no_message() -> None:
     assert "enquire_link" in arrival.reason
 
 
-def test_the_payload_is_the_content_of_an_empty_message() -> None:
+def test_r17_the_payload_is_the_content_of_an_empty_message() -> None:
     """R17: message_payload is the content where short_message is empty."""
     other = (Tag.user_message_reference, b"\0\1")
     arrival = message(arrive(deliver(), other, (Tag.message_payload, b"x" * 300)))
@@ -111,7 +112,7 @@ def test_the_payload_is_the_content_of_an_empty_message() -> None:
     assert arrival.content.flags == ()
 
 
-def test_where_both_are_filled_the_short_message_counts() -> None:
+def test_r17_where_both_are_filled_the_short_message_counts() -> None:
     """R17: both filled is flagged, not refused."""
     payload = (Tag.message_payload, b"cdef")
     arrival = message(arrive(deliver(b"ab"), payload))
@@ -121,7 +122,7 @@ def test_where_both_are_filled_the_short_message_counts() -> None:
     assert arrival.tlvs == (payload,)
 
 
-def test_a_header_inside_the_payload() -> None:
+def test_r17_a_header_inside_the_payload() -> None:
     payload = (Tag.message_payload, bytes.fromhex("050003aa0201") + b"hello ")
     arrival = fragment(arrive(deliver(esm_class=0x40), payload))
 
@@ -130,14 +131,14 @@ def test_a_header_inside_the_payload() -> None:
     assert arrival.part.udh == bytes.fromhex("050003aa0201")
 
 
-def test_unknown_and_repeated_parameters_are_kept() -> None:
+def test_r01_unknown_and_repeated_parameters_are_kept() -> None:
     """R1: every TLV is kept as it came, in order, known or not."""
     tlvs = ((0x1454, b"\0"), (0x0204, b"\0\1"), (0x0204, b"\0\2"))
 
     assert message(arrive(deliver(b"hi"), *tlvs)).tlvs == tlvs
 
 
-def test_a_header_that_is_none_is_text() -> None:
+def test_r16_a_header_that_is_none_is_text() -> None:
     """R16: a bad header costs no text."""
     arrival = message(arrive(deliver(b"hello", esm_class=0x40)))
 
@@ -168,13 +169,13 @@ def sar(total: bytes, seq: bytes, ref: bytes = b"\x12\x34") -> tuple[tuple[int, 
     )
 
 
-def test_segments_by_parameters() -> None:
+def test_r17_segments_by_parameters() -> None:
     arrival = fragment(arrive(deliver(b"Hello "), *sar(b"\2", b"\1")))
 
     assert arrival.concat == Concat("sar", 16, 0x1234, 2, 1)
 
 
-def test_the_header_goes_before_the_parameters() -> None:
+def test_r17_the_header_goes_before_the_parameters() -> None:
     """R17: sar_* and a header together are not refused."""
     body = deliver(bytes.fromhex("050003070302") + b"x", esm_class=0x40)
 
@@ -202,7 +203,7 @@ def test_impossible_parameters_make_a_message(tlvs: tuple[tuple[int, bytes], ...
     assert message(arrive(deliver(b"x"), *tlvs)).content.flags == ("bad-concat",)
 
 
-def test_a_final_nul_is_cut_only_by_option() -> None:
+def test_r09_a_final_nul_is_cut_only_by_option() -> None:
     """R9: nothing is cut at a NUL unless an option says so."""
     cutting = Account(name="a", system_id="a", strip_trailing_nul=True)
 
@@ -216,6 +217,17 @@ def test_a_final_nul_is_cut_only_by_option() -> None:
     assert message(arrive(ucs2, account=cutting)).content.text == "A"
 
 
+def test_r09_what_is_cut_is_kept_and_binary_is_not_cut() -> None:
+    cutting = Account(name="a", system_id="a", strip_trailing_nul=True)
+    part = message(arrive(deliver(b"hi\0"), account=cutting)).content.parts[0]
+
+    assert (part.octets, part.cut) == (b"hi", b"\0")
+    binary = message(arrive(deliver(b"\1\0", data_coding=4), account=cutting)).content.parts[0]
+    assert (binary.octets, binary.cut) == (b"\1\0", b"")
+    header = deliver(bytes.fromhex("0500030a0100"), esm_class=0x40)
+    assert message(arrive(header, account=cutting)).content.flags == ("bad-concat",)
+
+
 def test_a_nul_that_is_cut_leaves_the_content_to_the_payload() -> None:
     cutting = Account(name="a", system_id="a", strip_trailing_nul=True)
     payload = (Tag.message_payload, b"hello")
@@ -224,7 +236,7 @@ def test_a_nul_that_is_cut_leaves_the_content_to_the_payload() -> None:
     assert message(arrive(deliver(b"\0"), payload)).content.text == "@"
 
 
-def test_an_account_may_mean_another_charset() -> None:
+def test_r08_an_account_may_mean_another_charset() -> None:
     """R8: data_coding means what the account says."""
     account = Account(name="a", system_id="a", charsets={0: "latin1"})
     arrival = message(arrive(deliver(b"caf\xe9"), account=account))
@@ -248,7 +260,7 @@ def test_binary_has_no_text_but_its_octets() -> None:
     assert arrival.content.parts[0].octets == b"\0\xff"
 
 
-def test_class_and_ports_are_metadata() -> None:
+def test_r11_class_and_ports_are_metadata() -> None:
     body = deliver(bytes.fromhex("0605040b8423f0010603"), esm_class=0x40, data_coding=0xF5)
 
     assert message(arrive(body)).metadata == {
@@ -256,6 +268,101 @@ def test_class_and_ports_are_metadata() -> None:
         "destination_port": 2948,
         "source_port": 9200,
     }
+
+
+@pytest.mark.parametrize(
+    ("data_coding", "udh", "octets"),
+    [
+        # WAP push, 16-bit ports 9200 → 2948, text coding of 8-bit data.
+        (0xF5, "0605040b8423f0", "010603be"),
+        # A business card: Nokia's port for vCards, and the 8-bit coding of SMPP.
+        (4, "06050423f40000", "424547494e3a56434152440d0a"),
+        # 8-bit ports, and a coding group for 8-bit data without a class.
+        (2, "040402f0f1", "00ff"),
+    ],
+)
+def test_r11_content_for_a_port_keeps_its_octets_and_header(
+    data_coding: int, udh: str, octets: str
+) -> None:
+    body = deliver(bytes.fromhex(udh + octets), esm_class=0x40, data_coding=data_coding)
+    content = message(arrive(body)).content
+
+    assert (content.text, content.encoding) == ("", "binary")
+    assert (content.parts[0].udh.hex(), content.parts[0].octets.hex()) == (udh, octets)
+
+
+def test_r11_a_message_at_once_is_a_message() -> None:
+    arrival = message(arrive(deliver(b"now", data_coding=0x10)))
+
+    assert (arrival.content.text, arrival.metadata) == ("now", {"message_class": 0})
+
+
+def test_r11_waiting_messages_are_metadata() -> None:
+    by_coding = message(arrive(deliver(b"3 new", data_coding=0xD8)))
+    by_header = message(arrive(deliver(bytes.fromhex("0401028203") + b"x", esm_class=0x40)))
+    by_parameter = message(
+        arrive(
+            deliver(b"x"), (Tag.ms_msg_wait_facilities, b"\x81"), (Tag.number_of_messages, b"\3")
+        )
+    )
+
+    assert by_coding.content.text == "3 new"
+    assert by_coding.metadata == {
+        "waiting": "voicemail",
+        "waiting_active": 1,
+        "waiting_store": 1,
+    }
+    assert by_header.metadata["waiting"] == "email"
+    assert by_header.metadata["waiting_count"] == 3
+    assert by_parameter.metadata == {
+        "waiting": "fax",
+        "waiting_active": 1,
+        "number_of_messages": 3,
+    }
+
+
+def test_an_answer_knows_its_way() -> None:
+    header = bytes.fromhex("0a22080c91447700091042")
+    arrival = message(arrive(deliver(header + b"hi", esm_class=0xC0)))
+
+    assert arrival.metadata == {"reply_path": 1, "reply_address": "+447700900124"}
+
+
+def test_packed_text_is_an_option_of_the_account() -> None:
+    packed = Account(name="a", system_id="a", packed=True)
+    octets = bytes.fromhex("e8329bfd06")  # "hello"
+
+    arrival = message(arrive(deliver(octets), account=packed))
+    assert (arrival.content.text, arrival.content.encoding) == ("hello", "gsm7")
+    assert arrival.content.parts[0].octets == octets
+    ucs2 = message(arrive(deliver(bytes.fromhex("00680069"), data_coding=8), account=packed))
+    assert (ucs2.content.text, ucs2.content.parts[0].packed) == ("hi", False)
+
+
+def test_r25_an_address_that_was_read_shows_how_it_came() -> None:
+    """jasmin#448: type of number and numbering plan are not lost."""
+    account = Account(name="a", system_id="a", default_country="GB")
+    body = deliver(b"hi", source_addr="07700900123", source_addr_ton=2, source_addr_npi=8)
+    arrival = message(arrive(body, account=account))
+
+    assert arrival.source == Address("+447700900123", "e164")
+    assert arrival.metadata == {
+        "source_addr": "07700900123",
+        "source_addr_ton": 2,
+        "source_addr_npi": 8,
+    }
+    body = deliver(b"hi", destination_addr="99999999", dest_addr_ton=3, dest_addr_npi=9)
+    assert message(arrive(body)).metadata == {"dest_addr_ton": 3, "dest_addr_npi": 9}
+
+
+def test_r25_an_address_that_is_plain_needs_no_words() -> None:
+    for fields in (
+        {"source_addr": "+447700900123", "source_addr_ton": 0, "source_addr_npi": 0},
+        {"source_addr": "447700900123", "source_addr_ton": 1, "source_addr_npi": 1},
+        {"source_addr": "INFO", "source_addr_ton": 5, "source_addr_npi": 0},
+        {"source_addr": "40404", "source_addr_ton": 6, "source_addr_npi": 0},
+    ):
+        assert message(arrive(deliver(b"hi", **fields))).metadata == {}
 
 
 def test_shift_tables_are_kept_with_the_part() -> None:
@@ -302,14 +409,23 @@ def test_a_receipt() -> None:
     assert arrival.content.text.startswith("id:38601fa")
 
 
-def test_a_receipt_nobody_can_read_is_a_receipt() -> None:
+def test_r20_a_receipt_nobody_can_read_is_a_receipt() -> None:
     arrival = receipt(arrive(deliver(b"\x1b\xff", esm_class=4)))
 
     assert arrival.id is None
     assert arrival.state is None
+    assert "unparsed-receipt" in arrival.content.flags
+    assert arrival.content.parts[0].octets == b"\x1b\xff"
 
 
-def test_words_that_look_like_a_receipt_are_a_message() -> None:
+def test_r20_a_receipt_in_words_keeps_its_words() -> None:
+    arrival = receipt(arrive(deliver(b"Delivered to handset", esm_class=4)))
+
+    assert arrival.content.text == "Delivered to handset"
+    assert arrival.content.flags == ("unparsed-receipt",)
+
+
+def test_r21_words_that_look_like_a_receipt_are_a_message() -> None:
     """R21: esm_class decides what is a receipt."""
     message(arrive(deliver(b"id:1 stat:DELIVRD")))
 
@@ -327,12 +443,80 @@ def test_ids_of_a_receipt_are_ascii_and_what_it_quotes_is_in_the_alphabet() -> N
     assert (arrival.id, arrival.error, arrival.text) == ("a_b@c", "[1]", "@ _ €")
 
 
-def test_a_receipt_of_ascii_under_ucs2() -> None:
-    arrival = receipt(arrive(deliver(b"id:1 stat:DELIVRD", esm_class=4, data_coding=8)))
+@pytest.mark.parametrize("data_coding", [8, 2, 4, 0xF5])
+@pytest.mark.parametrize("end", [b"", b"\0"])
+def test_r20_a_receipt_of_ascii_under_another_coding(data_coding: int, end: bytes) -> None:
+    body = deliver(b"id:1 stat:DELIVRD err:000" + end, esm_class=4, data_coding=data_coding)
+    arrival = receipt(arrive(body))
 
-    assert arrival.id == "1"
+    assert (arrival.id, arrival.state, arrival.error) == ("1", "DELIVRD", "000")
     assert arrival.content.encoding == "ascii"
-    assert arrival.content.flags == ("coding-mismatch",)
+    assert "coding-mismatch" in arrival.content.flags
+    assert arrival.content.parts[0].coding == data_coding
+
+
+@pytest.mark.parametrize("data_coding", [0, 3, 4])
+def test_r20_a_receipt_of_ucs2_under_another_coding(data_coding: int) -> None:
+    text = "id:1 stat:DELIVRD".encode("utf-16-be")
+    arrival = receipt(arrive(deliver(text, esm_class=4, data_coding=data_coding)))
+
+    assert (arrival.id, arrival.state) == ("1", "DELIVRD")
+    assert arrival.content.encoding == "ucs2"
+
+
+SPLIT = (bytes.fromhex("0500030a0201"), bytes.fromhex("0500030a0202"))
+
+
+def segments(text: bytes, *, esm_class: int = 0x44, account: Account = ACCOUNT) -> list[Fragment]:
+    return [
+        fragment(arrive(deliver(header + half, esm_class=esm_class), account=account))
+        for header, half in zip(SPLIT, (text[:20], text[20:]), strict=True)
+    ]
+
+
+def test_a_receipt_may_have_a_header() -> None:
+    header = bytes.fromhex("0470020102")
+    arrival = receipt(arrive(deliver(header + b"id:1 stat:DELIVRD", esm_class=0x44)))
+
+    assert (arrival.id, arrival.state) == ("1", "DELIVRD")
+    assert arrival.content.parts[0].udh == header
+
+
+def test_a_receipt_may_come_in_segments() -> None:
+    account = Account(name="a", system_id="a", time_zone="Europe/Berlin", receipt_ids="decimal")
+    parts = segments(b"id:ff done date:2607011200 stat:DELIVRD", account=account)
+    arrival = join(list(reversed(parts)))
+
+    assert isinstance(arrival, Receipt)
+    assert (arrival.id, arrival.id_text, arrival.state) == ("255", "ff", "DELIVRD")
+    assert arrival.done_at == 1_782_900_000_000
+    assert arrival.content.text == "id:ff done date:2607011200 stat:DELIVRD"
+
+
+def test_r21_segments_too_are_receipts_by_their_text_only_by_option() -> None:
+    account = Account(name="a", system_id="a", receipt_by_text=True)
+    text = b"id:1891273321 sub:001 stat:DELIVRD"
+
+    assert isinstance(join(segments(text, esm_class=0x40, account=account)), Receipt)
+    assert isinstance(join(segments(text, esm_class=0x40)), Message)
+    assert isinstance(join(segments(b"hello" * 9, esm_class=0x40, account=account)), Message)
+
+
+def test_a_receipt_by_text_has_all_that_a_receipt_has() -> None:
+    account = Account(name="a", system_id="a", receipt_by_text=True, receipt_ids="hexadecimal")
+    state = (Tag.message_state, b"\2")
+    tlvs = ((Tag.receipted_message_id, b"0C\0"), state, (Tag.user_message_reference, b"\0\7"))
+    arrival = receipt(arrive(deliver(b"12 2"), *tlvs, account=account))
+
+    assert (arrival.id_tlv, arrival.id, arrival.state) == ("0C", "c", "DELIVRD")
+    assert arrival.metadata == {"user_message_reference": 7}
+    assert arrival.tlvs == tlvs
+
+
+def test_r21_what_esm_class_calls_an_acknowledgement_is_no_receipt_by_its_text() -> None:
+    account = Account(name="a", system_id="a", receipt_by_text=True)
+
+    message(arrive(deliver(b"id:1 stat:DELIVRD", esm_class=0x10), account=account))
 
 
 def test_an_intermediate_notification_is_a_receipt() -> None:
@@ -347,9 +531,11 @@ def test_an_intermediate_notification_is_a_receipt() -> None:
         (0x08, "delivery-acknowledgement"),
         (0x10, "manual-acknowledgement"),
         (0x18, "conversation-abort"),
+        (0x0C, "reserved"),
+        (0x3C, "reserved"),
     ],
 )
-def test_acknowledgements_of_people_are_messages(esm_class: int, name: str) -> None:
+def test_r21_acknowledgements_of_people_are_messages(esm_class: int, name: str) -> None:
     arrival = message(arrive(deliver(b"ok", esm_class=esm_class)))
 
     assert arrival.metadata == {"message_type": name}
@@ -405,6 +591,9 @@ TLV = st.tuples(
                 time_zone="Nowhere",
                 sent_at_tlv=0x0204,
                 message_id_tlv=0x001E,
+                packed=True,
+                receipt_by_text=True,
+                receipt_ids="hexadecimal-to-decimal",
             ),
         ]
     ),

@@ -27,12 +27,12 @@ from smsc.wire.spec import Tag
         (0x80, False),
     ],
 )
-def test_esm_class_alone_decides(esm_class: int, expected: bool) -> None:
+def test_r21_esm_class_alone_decides(esm_class: int, expected: bool) -> None:
     """R21: the text never makes a receipt."""
     assert receipt.is_receipt(esm_class) is expected
 
 
-def test_fields_in_any_order_and_case() -> None:
+def test_r20_fields_in_any_order_and_case() -> None:
     """R20: receipts are read in any order and case."""
     fields = receipt.read(
         "STAT:delivrd Err:001 SUBMIT_DATE:1005232039 Id:7f DLVRD:002 sub:003 Text:hi", (), "UTC"
@@ -53,6 +53,19 @@ def test_what_a_person_wrote_is_no_field() -> None:
     assert fields.stat == "DELIVRD"
     assert fields.err is None
     assert fields.text == "my id:2 err:9 stat:EXPIRED"
+
+
+@pytest.mark.parametrize("name", ["submit date", "Submit_Date", "submitdate", "SUBMIT date"])
+def test_r20_names_are_written_in_many_ways(name: str) -> None:
+    fields = receipt.read(f"{name}:1005232039 stat:DELIVRD", (), "UTC")
+
+    assert fields.submit_date == datetime(2010, 5, 23, 20, 39, tzinfo=UTC)
+
+
+def test_r20_what_is_not_ascii_is_kept() -> None:
+    fields = receipt.read("id:1 stat:DELIVRD err:000 text:Grüße, 你好", (), "UTC")
+
+    assert fields.text == "Grüße, 你好"
 
 
 def test_a_text_that_comes_before_the_state_ends_where_fields_go_on() -> None:
@@ -81,7 +94,7 @@ def test_long_states_are_abbreviated_and_strange_ones_kept() -> None:
     assert receipt.read("stat:FAILED", (), "UTC").stat == "FAILED"
 
 
-def test_parameters_go_before_the_text() -> None:
+def test_r20_parameters_go_before_the_text() -> None:
     """R20: TLVs go first."""
     fields = receipt.read(
         "id:5000 stat:DELIVRD",
@@ -151,6 +164,86 @@ def test_dates_are_in_the_accounts_zone() -> None:
     assert receipt.millis(summer) == 1_782_900_000_000
     assert receipt.date("2607011200", "No/Where") == datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
     assert receipt.millis(None) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "tlv", "expected"),
+    [
+        # As is: the parameter, untouched.
+        ("as-is", "00AbC", None, "00AbC"),
+        ("as-is", "1494323512", "59119138", "59119138"),
+        ("as-is", None, None, None),
+        # One number in two bases: whichever of them is in the base asked for.
+        ("decimal", "1494323512", "59119138", "1494323512"),
+        ("hexadecimal", "1494323512", "59119138", "59119138"),
+        ("decimal", "59119138", "1494323512", "1494323512"),
+        ("hexadecimal", "59119138", "1494323512", "59119138"),
+        ("decimal-to-hexadecimal", "1494323512", "59119138", "59119138"),
+        ("hexadecimal-to-decimal", "1494323512", "59119138", "1494323512"),
+        ("hexadecimal", "0012", "0C", "c"),
+        # A letter tells the base.
+        ("decimal", "38601FA", None, "59113978"),
+        ("decimal", None, "38601fa", "59113978"),
+        ("hexadecimal", "0B7FE00400", None, "b7fe00400"),
+        ("decimal-to-hexadecimal", "0B7FE00400", None, "b7fe00400"),
+        # Digits alone tell none, unless the account does.
+        ("decimal", "00123", None, "123"),
+        ("hexadecimal", "00123", None, "123"),
+        ("decimal-to-hexadecimal", "00123", None, "7b"),
+        ("hexadecimal-to-decimal", "00123", None, "291"),
+        ("decimal", "000", None, "0"),
+        # Two that are unrelated: the parameter.
+        ("decimal", "5000", "6000", "6000"),
+        ("hexadecimal-to-decimal", "5000", "ff", "255"),
+        # No numbers.
+        ("decimal", "4a38dc46-5125-4969", None, "4a38dc46-5125-4969"),
+        ("hexadecimal", None, "m_1", "m_1"),
+        ("decimal", "f" * 65, None, "f" * 65),
+        ("decimal", "²", None, "²"),
+    ],
+)
+def test_r19_ids_are_published_in_the_form_the_account_asks_for(
+    rule: str, text: str | None, tlv: str | None, expected: str | None
+) -> None:
+    assert receipt.normal_id(text, tlv, rule) == expected
+
+
+def test_r19_the_raw_ids_stay_beside_the_normal_one() -> None:
+    tlvs = ((Tag.receipted_message_id, b"59119138\0"),)
+    fields = receipt.read("id:1494323512 stat:DELIVRD", tlvs, "UTC", "decimal")
+
+    assert (fields.id_text, fields.id_tlv, fields.id) == ("1494323512", "59119138", "1494323512")
+
+
+@given(st.text(max_size=70), st.text(max_size=70), st.sampled_from(receipt.ID_RULES))
+def test_any_id_has_a_normal_form(text: str, tlv: str, rule: str) -> None:
+    once = receipt.normal_id(text, tlv, rule)
+
+    assert once or not (text or tlv)
+
+
+@pytest.mark.parametrize(
+    ("text", "tlvs", "expected"),
+    [
+        ("id:1 stat:DELIVRD", (), True),
+        ("ID:1 Stat:Delivered", (), True),
+        ("id:1 stat:FAILED err:5 sub:001", (), True),
+        ("id:1 stat:FAILED err:5", (), False),
+        ("my id: 5, stat: fine thanks", (), False),
+        ("stat:DELIVRD", (), False),
+        ("id:1", (), False),
+        ("Parcel 7: delivered", (), False),
+        ("7 2", ((Tag.receipted_message_id, b"7\0"), (Tag.message_state, b"\2")), True),
+        ("7 2", ((Tag.receipted_message_id, b"7\0"),), False),
+        ("7 2", ((Tag.message_state, b"\2"),), False),
+    ],
+)
+def test_r21_what_reads_like_a_receipt(
+    text: str, tlvs: tuple[tuple[int, bytes], ...], expected: bool
+) -> None:
+    worth_it = receipt.may_be_one(text, tlvs)
+
+    assert (worth_it and receipt.reads_like_one(receipt.read(text, tlvs, "UTC"))) is expected
 
 
 @given(
