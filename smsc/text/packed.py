@@ -13,7 +13,8 @@ from smsc.message import Part
 MOST: Final = 140
 """Octets of user data one segment has on the air, with its header."""
 
-_PADDING = (0x00, 0x0D)
+_CR = 0x0D
+_PADDING = (0x00, _CR)
 _ESCAPE = 0x1B
 
 
@@ -52,8 +53,9 @@ def read(octets: bytes, header: int = 0) -> bytes:
 def join(parts: list[Part]) -> bytes:
     """Return the septets of parts that follow each other, each unpacked by itself.
 
-    Only the last part, one that is not full, and one that ends before an escape its sender kept
-    whole can be padded: in the middle of a message a full part's last septet is text.
+    A carriage return that fills the last octet is taken for padding, as 23.038 asks. An ``@`` is
+    only where the part could have held more: at the message's end, where the part is not full,
+    or where its sender kept the escape behind it and its character together.
     """
     texts = [unpack(part.octets, len(part.udh)) for part in parts]
     for place, (part, septets) in enumerate(zip(parts, texts, strict=True)):
@@ -61,7 +63,7 @@ def join(parts: list[Part]) -> bytes:
             continue
         behind = next((text for text in texts[place + 1 :] if text), b"")
         full = len(part.udh) + len(part.octets) == MOST
-        if not behind or not full or behind[0] == _ESCAPE:
+        if septets[-1] == _CR or not (behind and full) or behind[0] == _ESCAPE:
             texts[place] = septets[:-1]
     return b"".join(texts)
 
