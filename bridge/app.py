@@ -36,7 +36,7 @@ from bridge.intake.records import Joiner
 from bridge.janitor import Janitor
 from bridge.model import Outcome
 from bridge.process import ROLES, Part, Process, Role, explained, run
-from bridge.store.contract import Due, Store
+from bridge.store.contract import Due, Room, Store
 from bridge.store.sqlite.engine import SqliteStore
 from smsc.inbox import BindRequest, BindVerdict
 from smsc.link.server import Server, open_listeners
@@ -296,6 +296,10 @@ class Deliveries:
             clock,
             ring=partial(process.bell.ring, DUE),
             doubt_vanished=process.vanished.doubt,
+            room=Room(
+                parts=process.config.intake.parts_limit,
+                octets=process.config.intake.parts_octets,
+            ),
         )
         metrics = process.metrics
         self._watched: list[tuple[Outcome, float, int]] = []

@@ -11,8 +11,9 @@ after letting others at the store.
 =========== ====== ================================================================
 task        every  does
 =========== ====== ================================================================
-sets        1 s    delivers messages whose time is up with their gaps, completes
-                   sets a crash left whole, removes tombstones
+sets        1 s    delivers messages whose time is up, or for whose parts there is no
+                   more room, with their gaps; completes sets a crash left whole;
+                   removes tombstones
 log         1 s    keeps the store's log short, off the path of answers
 keys        5 s    forgets what repeats are recognised by, when its time is over
 processes   2 s    sees to processes of this machine that vanished
@@ -29,7 +30,7 @@ from structlog.typing import FilteringBoundLogger
 
 from bridge.errors import StoreError
 from bridge.live import LiveView
-from bridge.store.contract import Join
+from bridge.store.contract import Join, Room
 from bridge.store.threaded import StoreThreads
 from smsc.message import Millis
 
@@ -59,15 +60,18 @@ class Janitor:
         *,
         ring: Callable[[], None] = lambda: None,
         doubt_vanished: Callable[[], Awaitable[int]] = _nothing,
+        room: Room | None = None,
     ) -> None:
         """``ring`` says that there are new deliveries; ``doubt_vanished`` sees to processes that
-        vanished and returns how many there were."""
+        vanished and returns how many there were; ``room`` is how much of a carrier's may wait to
+        become whole."""
         self._threads = threads
         self._live = live
         self._join = join
         self._clock = clock
         self._ring = ring
         self._doubt_vanished = doubt_vanished
+        self._room = room
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Do all of it, forever. Cancelled, a transaction that has begun is finished."""
@@ -106,8 +110,9 @@ class Janitor:
     # -- the tasks: each returns whether there is more to do at once ---------------------------
 
     async def expire_sets(self) -> bool:
-        """Deliver what has waited long enough, whole or not."""
-        call = partial(self._threads.store.expire, self._clock(), self._join, SETS_AT_ONCE)
+        """Deliver what has waited long enough, whole or not, or has no more room to wait in."""
+        expire = self._threads.store.expire
+        call = partial(expire, self._clock(), self._join, SETS_AT_ONCE, self._room)
         joined = await self._threads.write(call)
         if joined:
             self._ring()

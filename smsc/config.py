@@ -10,16 +10,50 @@ from msgspec import Struct
 BindKind = Literal["receiver", "transmitter", "transceiver"]
 
 
+DEFAULT_PORT = 2775
+"""The port of SMPP, as IANA has it."""
+
+
+def host_and_port(host: str) -> tuple[str, int]:
+    """Split ``host:port``, ``[IPv6 address]:port`` or either without a port, then 2775.
+
+    Raises ValueError, in words.
+    """
+    name, port = host, ""
+    if host.startswith("["):
+        name, bracket, rest = host[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError("is no IPv6 address in brackets, with or without a port")
+        port = rest[1:]
+        colon = rest[:1]
+    elif host.count(":") > 1:
+        raise ValueError("is an IPv6 address: put it in brackets")
+    else:
+        name, colon, port = host.partition(":")
+    if not name or any(character.isspace() or character in "/[]@" for character in name):
+        raise ValueError("has no host name or address")
+    if colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
+        raise ValueError("has a port that is not 1 to 65535")
+    return name, int(port) if colon else DEFAULT_PORT
+
+
 class Dial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How we connect to a carrier's SMSC ourselves. ``repr`` never shows the password."""
+    """How we connect to a carrier's SMSC ourselves. ``repr`` never shows the password.
+
+    Timers and limits of such links are those of the first listener.
+    """
 
     hosts: tuple[str, ...] = ()
     """``host:port`` of the carrier's SMSCs, tried in this order; port 2775 where none is given.
-    Empty: we never dial, and only bind back where the carrier sends an ``outbind``."""
+    IPv6 addresses stand in brackets: ``[2001:db8::1]:2775``. One that can't be reached is
+    followed by the next at once, the last one by a pause; after a link was lost the first is
+    tried again. Empty: we never dial, and only bind back where the carrier sends an
+    ``outbind``."""
     binds: tuple[Literal["receiver", "transceiver"], ...] = ("transceiver",)
-    """Which kinds of bind to keep up."""
+    """Which kinds of bind to keep up. An ``outbind`` is followed by the first."""
     links: int = 1
-    """How many links of each kind to keep up."""
+    """How many links of each kind to keep up. They count towards ``max_links``, but are not
+    bounded by it."""
     system_id: str = ""
     """What we bind with. Default: the account's system_id."""
     password: str = ""
@@ -30,13 +64,16 @@ class Dial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     address_range: str = ""
     """Which destination addresses this link serves, where the carrier wants to be told."""
     tls: bool = False
-    """Connect with TLS, and check the carrier's certificate."""
+    """Connect with TLS 1.2 or later, and check that the carrier's certificate is vouched for and
+    names the host."""
     tls_ca: str = ""
     """PEM file of the authorities trusted for it; empty: the system's."""
     tls_certificate: str = ""
-    """PEM file of our own certificate and key, where the carrier wants one."""
+    """PEM file of our own certificate and key, where the carrier wants one. Both files are read
+    anew for each connection."""
     shortest_pause: float = 1
-    """Seconds to wait after the first failure; doubled for each further one, jittered."""
+    """Seconds to wait after the first failure; doubled for each further one. By chance up to
+    half of it is left out. A link that was bound for 30 seconds is no failure."""
     longest_pause: float = 60
     """Seconds to wait at most."""
 
@@ -106,8 +143,9 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     message_id_tlv: int = 0
     """Tag of a TLV holding the carrier's own message id, 0 for none."""
     repeats_by_id: float = 0
-    """Seconds for which a message with the same ``message_id_tlv`` is taken for a repeat of the
-    first, however its link fared; 0: never, because not every carrier's ids are unique."""
+    """Seconds for which a message (or a part of one) with the same id in ``message_id_tlv``, over
+    any account of the carrier, is taken for a repeat of the first: accepted, and not delivered
+    again, whatever it says. 0: never, because not every carrier's ids are unique."""
     receipt_by_text: bool = False
     """Take a message for a receipt where its esm_class says nothing of its kind and it reads like
     one: an id, with a state that SMPP knows or with two more fields of a receipt; in the text or
@@ -122,9 +160,11 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``hexadecimal-to-decimal``: digits alone are a number in the first base too. Numbers lose
     leading zeros, and their letters are lower case; what is no number stays as it is."""
     unreadable: Literal["accept", "reject"] = "accept"
-    """A PDU that can't be read: keep it in quarantine and accept it, or answer with an error."""
+    """A PDU that can't be read: keep it in quarantine, where ``smsbridge quarantine`` shows it and
+    reads it again after a fix, and accept it; or answer with an error."""
     tails: Literal["accept", "reject"] = "accept"
-    """A PDU with a broken tail: take what could be read and flag it, or treat it as unreadable."""
+    """A PDU whose optional parameters run past its end, or are followed by what is none: take
+    what could be read and flag it, or treat it as ``unreadable`` says."""
     doubtful_repeats: Literal["mark", "drop"] = "mark"
     """A repeat of an arrival that was answered on a link which then died: deliver it marked
     ``duplicateOf``, or drop it."""
@@ -137,13 +177,14 @@ class Timers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a link may take. Seconds; 0 switches a timer off."""
 
     session_init: float = 10
-    """From connect to a successful bind."""
+    """From connect to a successful bind; and for the answer to a bind of ours."""
     enquire_link: float = 30
     """Silence of the peer after which we ask whether it is there."""
     response: float = 10
-    """For the answer to a request of ours; no answer closes the link."""
+    """For the answer to a request of ours; no answer closes the link. Where it is switched off,
+    the answers to our unbinds and binds are still waited for 10 seconds only."""
     pdu: float = 30
-    """From the first octet of a PDU to its last."""
+    """From the first octet of a PDU to its last; a link that is slower is closed."""
     inactivity: float = 300
     """Without any PDU but enquire_link, after which the link is unbound."""
 

@@ -86,6 +86,11 @@ class Intake(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Share of the store's disk in use above which nothing more is taken in (0.1 to 1)."""
     queue_limit: int = 10_000
     """Arrivals of one process waiting for their commit; more are throttled."""
+    parts_limit: int = 100_000
+    """Parts of one carrier that may wait for the rest of their messages, over all processes. Above
+    it the oldest messages are delivered at once, with gaps where parts are missing."""
+    parts_octets: int = 134_217_728
+    """The same for the octets they take in the store."""
 
 
 class Logging(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

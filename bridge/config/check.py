@@ -32,6 +32,8 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
         "commit_timeout": (0.1, 60),
         "disk_high_water": (0.1, 1),
         "queue_limit": (1, 1_000_000),
+        "parts_limit": (100, 10_000_000),
+        "parts_octets": (1_048_576, 17_179_869_184),
     },
     "Listener": {
         "port": (0, 65_535),
@@ -52,6 +54,7 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
         "burst": (0, 1_000_000),
         "sent_at_tlv": (0, 0xFFFF),
         "message_id_tlv": (0, 0xFFFF),
+        "repeats_by_id": (0, 7 * DAY),
     },
     "Endpoint": {
         "max_concurrency": (1, 1_000),
@@ -253,6 +256,9 @@ def _check_account(account: Account, path: str, problems: Problems) -> None:
         if charset not in CHARSETS:
             hint = did_you_mean(charset, CHARSETS) or f"; known are {', '.join(CHARSETS)}"
             problems.add(where, f"{charset!r} is no known charset{hint}")
+    if account.repeats_by_id and not account.message_id_tlv:
+        detail = "needs message_id_tlv, which says where the carrier's id is"
+        problems.add(at(path, "repeats_by_id"), detail)
     country = account.default_country
     if country and country not in phonenumbers.SUPPORTED_REGIONS:
         detail = f"{country!r} is no ISO 3166 country code such as GB"

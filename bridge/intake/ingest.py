@@ -21,7 +21,10 @@ asked for is recognised. The same holds for a commit whose end is unknown (*in d
 each new arrival tries it again, and so does a clock every second while doubts or checks are
 owed. So it heals by itself.
 
-*Bound.* ``queue_limit`` arrivals taken and not yet answered; more are THROTTLED.
+*Bounds.* ``queue_limit`` arrivals taken and not yet answered; more are THROTTLED. And
+``MOST_LOST`` losses of links that the store hasn't been told of, because the writer is stuck;
+beyond that the oldest is forgotten, which is logged: what its carrier sends again is then
+delivered as if it were new, so it is twice at its endpoint, but never lost.
 """
 
 from collections import deque
@@ -50,6 +53,8 @@ DOUBTFUL_BEFORE = 60_000
 """Milliseconds before a lost link's last sign of life from which on its arrivals are doubtful."""
 EVERY_PLACE = 2**62
 """Above every place: all answers of a link were written but the ones named."""
+MOST_LOST = 10_000
+"""Losses of links that may wait for the writer."""
 DISK_LOOK = 1.0
 """Seconds between two looks at how full the disk is."""
 
@@ -114,6 +119,7 @@ class Ingest:
         )
         self._queue: deque[_Load | Doubt] = deque()
         self._waiting = 0
+        self._losses = 0
         self._work = trio.Event()
         self._late = False
         self._stopping = False
@@ -160,6 +166,9 @@ class Ingest:
 
     def lost(self, loss: LinkLoss) -> None:
         """Make a lost link's recent arrivals doubtful: see :meth:`smsc.inbox.Inbox.lost`."""
+        if self._losses >= MOST_LOST:
+            self._forget_oldest_loss()
+        self._losses += 1
         self._queue.append(
             Doubt(
                 link=loss.link,
@@ -171,6 +180,12 @@ class Ingest:
             )
         )
         self._work.set()
+
+    def _forget_oldest_loss(self) -> None:
+        oldest = next(each for each in self._queue if isinstance(each, Doubt))
+        self._queue.remove(oldest)
+        self._losses -= 1
+        _log.error("intake.loss_forgotten", link=oldest.link, account=oldest.account)
 
     def first(self, check: Check) -> None:
         """Have something asked of the store before anything more is recorded.
@@ -267,6 +282,7 @@ class Ingest:
             if isinstance(head, Doubt):
                 if loads:
                     break
+                self._losses -= 1
                 self._recorder.owe(head)
             else:
                 size += len(head.records)

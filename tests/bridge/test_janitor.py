@@ -14,7 +14,7 @@ from bridge.intake.routing import RoutingTable
 from bridge.janitor import LONGEST_PAUSE, ORPHAN, Janitor
 from bridge.live import LiveView
 from bridge.model import Live
-from bridge.store.contract import LiveObject
+from bridge.store.contract import LiveObject, Room
 from bridge.store.sqlite.engine import SqliteStore
 from bridge.store.threaded import StoreThreads
 from smsc.message import Millis
@@ -64,6 +64,7 @@ class Bench:
             lambda: self.now,
             ring=self.ring,
             doubt_vanished=self.doubt,
+            room=Room(parts=200, octets=1_000_000),
         )
 
     def ring(self) -> None:
@@ -115,6 +116,16 @@ async def test_more_sets_than_it_may_do_at_once_are_gone_on_with(bench: Bench) -
     assert await bench.janitor.expire_sets()
     assert not await bench.janitor.expire_sets()
     assert len(bench.store.messages(limit=200)) == 101
+
+
+async def test_r18_what_there_is_no_room_for_is_delivered_with_gaps(bench: Bench) -> None:
+    bench.store.record(
+        [fragment_record(fragment(1, ref=n, place=n + 1), bench.ids, 1_800) for n in range(203)]
+    )
+    await bench.janitor.expire_sets()
+
+    assert bench.texts() == ["part1[…]"] * 3
+    assert bench.rings == 1
 
 
 def deliver_to(bench: Bench, endpoint: str) -> None:

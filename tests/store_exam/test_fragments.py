@@ -2,9 +2,10 @@
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bridge.errors import BatchRejected
-from bridge.store.contract import MessageRecord, OpenSet, Recorded, Store
+from bridge.store.contract import FragmentRecord, MessageRecord, OpenSet, Recorded, Room, Store
 from smsc.message import Fragment, Millis
 from tests.fix_store import (
     MINUTE,
@@ -318,3 +319,96 @@ def test_expiring_is_done_in_portions(store: Store) -> None:
 def test_a_bad_sequence_number_is_rejected(store: Store) -> None:
     with pytest.raises(BatchRejected):
         put(store, "1", 0, 2, "a")
+
+
+# -- how much may wait (R18) -------------------------------------------------------------------
+
+
+def part(place: int, *, carrier: str = "carrier", text: str = "x") -> FragmentRecord:
+    """The first of two parts of a message of its own."""
+    one = fragment(str(place), key(place), 1, 2, text, set_key=f"{carrier} {place}")
+    origin = replace(one.fragment.origin, carrier=carrier)
+    return replace(one, fragment=replace(one.fragment, origin=origin))
+
+
+def test_r18_above_the_count_the_oldest_are_delivered_with_gaps(store: Store, clock: Clock) -> None:
+    store.record([part(n, text=str(n)) for n in range(5)])
+    store.record([part(10, carrier="other")])
+    room = Room(parts=3, octets=1_000_000)
+
+    assert len(store.expire(clock.now, join_to("a"), room=room)) == 2
+
+    assert bodies(store, "a") == [b'"0-"', b'"1-"']
+    assert store.expire(clock.now, join_to("a"), room=room) == []
+    late = fragment("20", key(20), 2, 2, "y", set_key="carrier 0")
+    late = replace(late, fragment=replace(late.fragment, origin=part(0).fragment.origin))
+    assert store.record([late])[0].whole  # it is the part that was missing, and not a new message
+
+
+def test_r18_above_the_octets_too(store: Store, clock: Clock) -> None:
+    store.record([part(n, text="x" * 10_000) for n in range(4)])
+    room = Room(parts=1_000, octets=25_000)
+
+    assert len(store.expire(clock.now, join_to("a"), room=room)) == 3  # an octet weighs 4/3 of one
+    assert store.expire(clock.now, join_to("a"), room=room) == []
+
+
+def test_r18_what_is_delivered_makes_room(store: Store, clock: Clock) -> None:
+    room = Room(parts=2, octets=1_000_000)
+    for place in range(0, 20, 2):
+        one = fragment(f"a{place}", key(place), 1, 2, "x", set_key=str(place))
+        other = fragment(f"b{place}", key(place + 1), 2, 2, "y", set_key=str(place))
+        (_, whole) = store.record([one, other])
+        store.complete([whole.set_id], join_to("a"))
+
+    assert store.expire(clock.now, join_to("b"), room=room) == []
+    store.record([part(100), part(101)])
+    assert store.expire(clock.now, join_to("b"), room=room) == []
+    store.record([part(102)])
+    assert len(store.expire(clock.now, join_to("b"), room=room)) == 1
+
+
+def test_r18_room_is_made_in_portions(store: Store, clock: Clock) -> None:
+    store.record([part(n) for n in range(25)])
+    room = Room(parts=0, octets=0)
+
+    done = [len(store.expire(clock.now, join_to("a"), limit=10, room=room)) for _ in range(4)]
+
+    assert done == [10, 10, 5, 0]
+
+
+def test_r18_a_part_with_other_octets_begins_a_message_of_its_own(store: Store) -> None:
+    first = fragment("1", key(1), 1, 2, "a")
+    other = fragment("2", key(2), 1, 2, "b")
+
+    (one,) = store.record([first])
+    (two,) = store.record([other])
+
+    assert two.set_id not in (0, one.set_id)
+
+
+def test_r18_a_reference_that_is_used_again_is_another_message(store: Store, clock: Clock) -> None:
+    for text in ("first", "second"):
+        parts = [
+            fragment(f"{text}{n}", key(n, content=f"{text}{n}", at=clock.now), n, 2, f"{text}{n}")
+            for n in (1, 2)
+        ]
+        whole = store.record(parts)[1]
+        assert whole.whole
+        store.complete([whole.set_id], join_to("a"))
+        clock.now += MINUTE
+
+    assert bodies(store, "a", clock.now) == [b'"first1first2"', b'"second1second2"']
+
+
+def test_r18_parts_are_durable_before_their_answer_and_shared_by_processes(engine: Engine) -> None:
+    one = engine.open()
+    one.record([fragment("1", key(1, account="north"), 1, 2, "x")])
+    one.close()
+    other = engine.open()
+
+    (whole,) = other.record([fragment("2", key(1, link="lnk_2", account="south"), 2, 2, "y")])
+
+    assert whole.whole
+    other.complete([whole.set_id], join_to("a"))
+    assert bodies(other, "a") == [b'"xy"']

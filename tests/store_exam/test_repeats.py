@@ -1,6 +1,9 @@
 """Repeats: a doubtful arrival absorbs exactly one equal one of its account."""
 
-from bridge.store.contract import Recorded, Store
+from msgspec.structs import replace
+
+from bridge.store.contract import CarrierId, MessageRecord, QuarantineRecord, Recorded, Store
+from smsc.message import Millis
 from tests.fix_store import (
     MINUTE,
     START,
@@ -54,17 +57,13 @@ def test_two_doubtful_ones_absorb_two(store: Store) -> None:
     ]
 
 
-def test_an_answered_one_is_told_and_then_recorded_as_a_duplicate(store: Store) -> None:
+def test_an_answered_one_that_nobody_wants_marked_is_dropped(store: Store) -> None:
     store.record([message("1", key(1, content="hi"), "a")])
     store.doubt([doubt(1)])
     arrival = key(1, link="lnk_2", content="hi")
 
     assert store.record([message("2", arrival, "a")]) == [Recorded("msg_1", "answered")]
     assert len(all_due(store, "a")) == 1
-
-    marked = message("2", arrival, "a", duplicate_of="msg_1")
-    assert store.record([marked]) == [Recorded("msg_2")]
-    assert [row.duplicate_of for row in store.messages()] == ["msg_1", None]
 
 
 def test_the_repeat_check_is_not_made_for_what_is_marked_already(store: Store) -> None:
@@ -224,3 +223,115 @@ def test_keys_and_doubts_are_pruned_a_thousand_at_a_time(store: Store) -> None:
     assert store.doubt([doubt(0)]) == 1  # the new one was kept
     assert store.prune(now) == 1  # and its doubt has ended
     assert store.counts()["messages"] == 2_001
+
+
+# -- by the carrier's own id -----------------------------------------------------------------
+
+
+def named(
+    name: str, place: int, id_: str = "one 1 abc", *, at: Millis = START, link: str = "lnk_1"
+) -> MessageRecord:
+    """A message with the id a carrier gave it, remembered for an hour."""
+    record = message(name, key(place, at=at, link=link), "a")
+    return replace(record, carrier_id=CarrierId(id_, at + 60 * MINUTE))
+
+
+def test_r22_the_first_with_a_carriers_id_absorbs_all_others(engine: Engine) -> None:
+    one, other = engine.open(), engine.open()
+    assert one.record([named("1", 1)]) == [Recorded("msg_1")]
+    one.close()
+
+    repeats = [named("2", 2), named("3", 3, link="lnk_2"), named("4", 4, "one 1 abd")]
+
+    assert other.record(repeats) == [
+        Recorded("msg_1", "named"),
+        Recorded("msg_1", "named"),
+        Recorded("msg_4"),
+    ]
+    assert len(all_due(other, "a")) == 2
+
+
+def test_repeats_by_id_inside_one_batch(store: Store) -> None:
+    assert store.record([named("1", 1), named("2", 2)]) == [
+        Recorded("msg_1"),
+        Recorded("msg_1", "named"),
+    ]
+
+
+def test_an_id_is_remembered_from_the_first_and_no_longer_than_said(store: Store) -> None:
+    store.record([named("1", 1)])
+    assert store.record([named("2", 2, at=START + 59 * MINUTE)])[0].repeat == "named"
+
+    late = named("3", 3, at=START + 61 * MINUTE)
+
+    assert store.record([late]) == [Recorded("msg_3")]
+    assert store.record([named("4", 4, at=START + 62 * MINUTE)]) == [Recorded("msg_3", "named")]
+
+
+def test_a_repeat_by_id_uses_up_the_doubt_about_the_first(store: Store) -> None:
+    first = replace(named("1", 1), key=key(1, content="hi"))
+    store.record([first])
+    store.doubt([doubt(1)])
+
+    repeat = replace(named("2", 1), key=key(1, link="lnk_2", content="hi"))
+
+    assert store.record([repeat]) == [Recorded("msg_1", "named")]
+    assert store.counts()["messages"] == 1
+    unnamed = message("3", key(2, link="lnk_2", content="hi"), "a")
+    assert store.record([unnamed]) == [Recorded("msg_3")]
+
+
+def test_fragments_are_told_by_id_as_well(store: Store) -> None:
+    first = replace(
+        fragment("1", key(1), 1, 2, "x"), carrier_id=CarrierId("one 1 abc", START + MINUTE)
+    )
+    store.record([first])
+
+    other = replace(first, id="frg_2", key=key(2), digest=b"\x07" * 32)
+
+    assert store.record([other]) == [Recorded("frg_1", "named")]
+    assert store.counts()["open_sets"] == 1
+
+
+def test_carriers_ids_are_pruned(store: Store) -> None:
+    store.record([named(str(n), n, f"one 1 {n}") for n in range(3)])
+
+    assert store.prune(START + 10 * MINUTE) == 0
+    assert store.prune(START + 61 * MINUTE) == 3 + 3  # ids, and keys of arrivals
+    assert store.record([named("9", 9, "one 1 1")]) == [Recorded("msg_9")]
+
+
+# -- what may repeat something answered --------------------------------------------------------
+
+
+def test_what_repeats_an_answered_one_is_marked_in_the_same_transaction(store: Store) -> None:
+    store.record([message("1", key(1, content="hi"), "a")])
+    store.doubt([doubt(1)])
+    asked: list[tuple[str, str]] = []
+
+    def mark(
+        one: MessageRecord | QuarantineRecord, of: str
+    ) -> MessageRecord | QuarantineRecord | None:
+        asked.append((one.id, of))
+        return replace(one, duplicate_of=of)
+
+    repeats = [message(f"r{n}", key(n, link="lnk_2", content="hi"), "a") for n in (1, 2)]
+
+    assert store.record(repeats, mark=mark) == [Recorded("msg_r1"), Recorded("msg_r2")]
+    assert asked == [("msg_r1", "msg_1")]
+    assert [row.duplicate_of for row in store.messages()] == [None, "msg_1", None]
+
+
+def test_or_dropped_and_one_that_repeats_it_again_is_recognised_too(store: Store) -> None:
+    store.record([message("1", key(1, content="hi"), "a")])
+    store.doubt([doubt(1)])
+
+    def drop(_: object, __: str) -> None:
+        return None
+
+    repeat = message("2", key(1, link="lnk_2", content="hi"), "a")
+    assert store.record([repeat], mark=drop) == [Recorded("msg_1", "answered")]
+    store.doubt([doubt(0, link="lnk_2")])
+    third = message("3", key(1, link="lnk_3", content="hi"), "a")
+
+    assert store.record([third], mark=drop) == [Recorded("msg_1", "absorbed")]

@@ -52,6 +52,8 @@ def test_charsets_are_those_the_carrier_side_reads() -> None:
         ({"time_zone": "Mars/Base"}, "a.time_zone: 'Mars/Base' is no IANA"),
         ({"time_zone": "../etc/passwd"}, "a.time_zone: '../etc/passwd' is no IANA"),
         ({"sent_at_tlv": 70_000}, "a.sent_at_tlv: must be 0 to 65_535"),
+        ({"repeats_by_id": 60.0}, "a.repeats_by_id: needs message_id_tlv"),
+        ({"repeats_by_id": 1e6, "message_id_tlv": 9}, "a.repeats_by_id: must be 0 to 604_800"),
     ],
 )  # fmt: skip
 def test_accounts(changes: dict[str, object], problem: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from bridge.errors import StoreUnavailable
@@ -464,3 +465,40 @@ async def test_with_real_threads_every_answer_is_durable(real_threads: StoreThre
                     links.start_soon(link, f"lnk_{number}")
             await ingest.stop()
     store.close()
+
+
+async def test_losses_that_wait_for_a_stuck_writer_are_bounded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.intake.ingest.MOST_LOST", 3)
+    bench.threads.hold = trio.Event()
+    async with bench.running(), trio.open_nursery() as nursery:
+        bench.taking(nursery, message(1))
+        await wait_all_tasks_blocked()
+        for number in range(5):
+            bench.inbox.lost(
+                LinkLoss(link=f"lnk_{number}", account="acme", alive_at=NOW, unanswered=())
+            )
+        bench.threads.hold.set()
+
+    assert [doubt.link for doubt in bench.store.doubts] == ["lnk_2", "lnk_3", "lnk_4"]
+
+
+async def test_r22_repeats_are_told_by_the_carriers_id_where_the_account_says_so(
+    bench: Bench, live_view: LiveView
+) -> None:
+    (acme, *_) = LIVE.accounts
+    live_view.accounts["acme"] = replace(acme, message_id_tlv=0x1400, repeats_by_id=60)
+
+    def named(place: int, id_: str, link: str = "lnk_1") -> Arrival:
+        return replace(message(place, link=link), carrier_message_id=id_)
+
+    async with bench.running():
+        (first,) = await bench.inbox.take([named(1, "a")])
+        repeat, other, twin = await bench.inbox.take(
+            [named(1, "a", "lnk_2"), named(2, "b", "lnk_2"), message(3, link="lnk_2")]
+        )
+
+    assert (repeat.kind, repeat.id) == (STORED, first.id)
+    assert len({first.id, other.id, twin.id}) == 3
+    assert len(bench.store.messages()) == 3

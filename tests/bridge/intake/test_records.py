@@ -16,12 +16,14 @@ from bridge.intake.records import (
 from bridge.intake.routing import RoutingTable
 from bridge.model import Endpoint, Live, Number, Route
 from bridge.store.contract import (
+    CarrierId,
     DeliveryRecord,
     FragmentRecord,
     MessageRecord,
     OpenSet,
     QuarantineRecord,
 )
+from smsc.config import Account
 from smsc.content import assembly
 from smsc.message import Address, Fragment, Message, Receipt
 from tests.fix_intake import (
@@ -188,3 +190,24 @@ def test_a_set_with_gaps_shows_them_and_keeps_its_id() -> None:
     data = msgspec.json.decode(made.events[0].body)["data"]
     assert (data["content"], data["complete"]) == ("[…]part2", False)
     assert (made.id, made.complete, made.total) == ("msg_before", False, 2)
+
+
+def test_a_carriers_id_counts_for_the_carrier_and_for_each_segment() -> None:
+    trusting = Account(name="acme", system_id="a", message_id_tlv=0x1400, repeats_by_id=60)
+
+    def made(arrival: Message | Fragment, account: Account = trusting) -> CarrierId | None:
+        named = replace(arrival, carrier_message_id="abc")
+        found = record(named, TABLE, new_ids(), NOW, 1_800, {account.name: account})
+        assert isinstance(found, MessageRecord | FragmentRecord)
+        return found.carrier_id
+
+    one = made(message())
+    assert one is not None
+    assert one.until == NOW + 60_000
+    other = replace(trusting, name="other")
+    assert (
+        made(replace(message(9), origin=replace(message(9).origin, account="other")), other) == one
+    )
+    assert made(fragment(1)) == one
+    assert made(fragment(2)) not in (None, one)
+    assert made(message(), replace(trusting, repeats_by_id=0)) is None
