@@ -117,11 +117,6 @@ def for_coding(coding: int, overrides: Mapping[int, str]) -> tuple[str, tuple[st
     return _BY_CODING[coding & 0xFF]
 
 
-def message_class(coding: int) -> int | None:
-    """Return the message class a data_coding carries (23.038 §4), 0 for immediate display."""
-    return codings.CODINGS[coding & 0xFF].message_class
-
-
 def read(part: Part) -> tuple[str, tuple[str, ...]]:
     """Return the text of a part that stands by itself, and flags on the reading."""
     octets = packed.read(part.octets, len(part.udh)) if part.packed else part.octets

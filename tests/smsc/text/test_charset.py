@@ -126,14 +126,6 @@ def test_r10_a_packed_part_is_read_behind_its_header() -> None:
     assert charset.read(Part(b"Hello", "gsm7", 0)) == ("Hello", ())
 
 
-def test_message_classes() -> None:
-    assert charset.message_class(0x00) is None
-    assert charset.message_class(0x08) is None
-    assert charset.message_class(0x10) == 0
-    assert charset.message_class(0xF2) == 2
-    assert charset.message_class(0xD3) is None
-
-
 @given(st.sampled_from([*sorted(charset.CHARSETS), "klingon"]), st.binary())
 def test_any_octets_become_text_that_any_store_can_hold(name: str, octets: bytes) -> None:
     text, _ = charset.decode(name, octets)
