@@ -19,7 +19,6 @@ from bridge.store.contract import (
     LiveObject,
     MessageRecord,
     ProcessStatus,
-    QuarantineRecord,
     Settlement,
 )
 from bridge.store.sqlite.engine import SqliteStore
@@ -160,23 +159,6 @@ def test_unrouted(filled: Filled, run: Any) -> None:
     filled.message("a", "customer")
     name = filled.message("b")
     assert [row["id"] for row in run("unrouted", "--json")] == [name]
-
-
-def test_the_quarantine(filled: Filled, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run("quarantine").err == "Nothing is in quarantine.\n"
-    monkeypatch.setattr("bridge.cli.read.PAGE", 2)
-    for place in (1, 2, 3):
-        arrival = ArrivalKey("one", "lnk_1", place, place.to_bytes(32, "big"), now())
-        filled.store.record(
-            [QuarantineRecord(id=f"qtn_{place}", key=arrival, raw=b"secret", reason="bad length")]
-        )
-    rows = run("quarantine", "--json")
-    assert [row["id"] for row in rows] == ["qtn_3", "qtn_2", "qtn_1"]
-    assert rows[0] | {"account": "one", "reason": "bad length", "octets": 6} == rows[0]
-    assert rows[0]["raw"] is None
-    assert run("quarantine", "--json", "--unmask")[0]["raw"] == b"secret".hex()
-    assert b"secret".hex() not in run("quarantine").out
-    assert "bad length" in run("quarantine").out
 
 
 def test_dead_letters_and_sending_them_again(filled: Filled, run: Any) -> None:
