@@ -182,13 +182,8 @@ class Carrier:
         self._scope = nursery.cancel_scope
         nursery.start_soon(self._read)
         nursery.start_soon(self._write)
-        command = _BIND_COMMANDS[self._kind]
         try:
-            answer = Answer(None, "", BIND_TIMEOUT)
-            with trio.move_on_after(BIND_TIMEOUT):
-                (answer,) = await self.deliver([encode(Pdu(command, 0, 0, self._bind))])
-            if not answer.ok:
-                raise BindRefused(answer.status)
+            await self._begin()
         except BaseException:
             await self._leave()
             raise
@@ -270,6 +265,15 @@ class Carrier:
         self._ready.set()
 
     # Tasks.
+
+    async def _begin(self) -> None:
+        """Bind. Raises :class:`BindRefused`."""
+        command = _BIND_COMMANDS[self._kind]
+        answer = Answer(None, "", BIND_TIMEOUT)
+        with trio.move_on_after(BIND_TIMEOUT):
+            (answer,) = await self.deliver([encode(Pdu(command, 0, 0, self._bind))])
+        if not answer.ok:
+            raise BindRefused(answer.status)
 
     async def _push(self, frames: Iterable[bytes], batch: _Batch, rate: float) -> None:
         """Send as window and rate allow. The batch holds one count of its own meanwhile."""
