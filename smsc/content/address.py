@@ -38,6 +38,7 @@ _PREFIXES = frozenset(
     if prefix in CALLING_CODES or prefix[:2] in CALLING_CODES or prefix[0] in CALLING_CODES
 )
 _TELEPHONE_PLANS = frozenset({0, 1, 8})  # unknown, E.164, national (§5.2.6)
+_OTHER_PLANS = frozenset({3, 4, 6, 14, 18})  # X.121, telex, E.212, internet, WAP client
 _SEPARATORS = str.maketrans("", "", " -.()/\t")
 
 NATIONAL_CACHE: Final = 65_536
@@ -49,9 +50,11 @@ def normalise(value: str, ton: int, npi: int, default_country: str) -> Address:
 
     ``e164`` is certain: 7 to 15 digits behind a known calling code, from an address that says it
     is international, or from a national one that ``default_country`` (ISO 3166 alpha-2, ``""``
-    for none) completes. Everything else keeps its value as the carrier sent it.
+    for none) completes. A number that begins with 0 is national, whatever its type says: no
+    calling code does. Addresses of plans that don't number telephones (an IMSI, an IP address)
+    are unknown. Everything else keeps its value as the carrier sent it.
     """
-    if ton == TON_INTERNATIONAL and value.isdecimal():
+    if ton == TON_INTERNATIONAL and npi < 2 and value.isdecimal():
         if 7 <= len(value) <= 15 and value[:3] in _PREFIXES:
             return Address("+" + value, "e164")
     elif ton == TON_ALPHANUMERIC:
@@ -60,23 +63,19 @@ def normalise(value: str, ton: int, npi: int, default_country: str) -> Address:
 
 
 def _slowly(value: str, ton: int, npi: int, default_country: str) -> Address:
-    digits = value.translate(_SEPARATORS)
-    if digits.startswith("+"):
-        digits = digits[1:]
-        international = True
-    elif digits.startswith("00"):
-        digits = digits[2:]
-        international = True
-    else:
-        international = ton == TON_INTERNATIONAL
+    digits, international = _digits(value, ton)
     if not digits.isdecimal():
         lettered = not international and any(character.isalpha() for character in value)
         return Address(value, "alphanumeric" if lettered else "unknown")
+    if npi in _OTHER_PLANS and not value.startswith("+"):
+        return Address(value, "unknown")
     if international and 7 <= len(digits) <= 15 and digits[:3] in _PREFIXES:
         return Address("+" + digits, "e164")
     if digits == value and (len(digits) <= 6 or ton == TON_ABBREVIATED):
         return Address(value, "shortcode")
-    if international:
+    if international and digits == value and value.startswith("0"):
+        ton = TON_NATIONAL
+    elif international:
         return Address(value, "unknown")
     if (
         default_country
@@ -88,6 +87,17 @@ def _slowly(value: str, ton: int, npi: int, default_country: str) -> Address:
         if number:
             return Address(number, "e164")
     return Address(value, "national" if ton in (TON_NATIONAL, TON_SUBSCRIBER) else "unknown")
+
+
+def _digits(value: str, ton: int) -> tuple[str, bool]:
+    """Return what is dialled, without what only separates or introduces it, and whether the
+    address says that it is international."""
+    digits = value.translate(_SEPARATORS)
+    if digits.startswith("+"):
+        return digits[1:], True
+    if digits.startswith("00"):
+        return digits[2:], True
+    return digits, ton == TON_INTERNATIONAL
 
 
 @lru_cache(maxsize=NATIONAL_CACHE)

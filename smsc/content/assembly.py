@@ -34,12 +34,14 @@ def set_key(fragment: Fragment) -> str:
     23.040 §9.2.3.24.1); not of the link or account. A digest, so that numbers stand in no key.
     """
     concat = fragment.concat
-    values = (
+    values = [
         fragment.origin.carrier,
         fragment.source.value,
         fragment.destination.value,
         f"{concat.bits} {concat.ref} {concat.total}",
-    )
+    ]
+    if fragment.receipt is not None and not fragment.receipt.by_text:
+        values.append("receipt")  # a phone's own messages may have the same reference
     # Lengths before the values: no two different lists of values run together alike.
     whole = "".join(f"{len(value)}:{value}" for value in values)
     return hashlib.sha256(whole.encode()).hexdigest()[:32]

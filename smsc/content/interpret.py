@@ -11,7 +11,7 @@ from typing import Final
 
 from smsc.config import Account
 from smsc.content import receipt, whole
-from smsc.content.address import TON_INTERNATIONAL, normalise
+from smsc.content.address import normalise
 from smsc.content.metadata import (
     REPLY_PATH,
     Metadata,
@@ -66,7 +66,7 @@ def interpret(
     if not isinstance(body, _MESSAGES):
         return Unreadable(origin, frame, f"{_name(pdu.command_id)} brings no message")
     metadata: Metadata = {}
-    source, destination = _envelope(body, account.default_country, metadata)
+    source, destination = _envelope(body, account, metadata)
     octets, tlvs, flags = _content(pdu, body, account)
     part, concat, flags = _part(pdu, body, account, octets, flags, metadata)
     kind = body.esm_class & receipt.MESSAGE_TYPE
@@ -147,19 +147,21 @@ def _origin(
 
 
 def _envelope(
-    body: DeliverSm | SubmitSm | DataSm, country: str, metadata: Metadata
+    body: DeliverSm | SubmitSm | DataSm, account: Account, metadata: Metadata
 ) -> tuple[Address, Address]:
     """Return sender and recipient; adds to ``metadata`` what the fields around the text say."""
     value, ton, npi = body.source_addr, body.source_addr_ton, body.source_addr_npi
-    source = normalise(value, ton, npi, country)
-    if ton != TON_INTERNATIONAL or source.type != "e164":
+    source = normalise(value, ton, npi, account.default_country)
+    if ton != 1 or npi != 1 or source.type != "e164":
         of_address("source", value, ton, npi, source, metadata)
     value, ton, npi = body.destination_addr, body.dest_addr_ton, body.dest_addr_npi
-    destination = normalise(value, ton, npi, country)
-    if ton != TON_INTERNATIONAL or destination.type != "e164":
+    destination = normalise(value, ton, npi, account.default_country)
+    if ton != 1 or npi != 1 or destination.type != "e164":
         of_address("dest", value, ton, npi, destination, metadata)
-    if isinstance(body, DataSm) or (
-        body.esm_class & _TELLING or body.service_type or body.protocol_id or body.priority_flag
+    if (
+        body.esm_class & _TELLING
+        or body.service_type
+        or (not isinstance(body, DataSm) and (body.protocol_id or body.priority_flag))
     ):
         of_fields(body, metadata)
     return source, destination

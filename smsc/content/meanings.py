@@ -123,7 +123,7 @@ _ELEMENTS: Final = {
 FLAGS: Final = {
     "bad-concat": "an impossible segment number: read as a message of its own",
     "bad-udh": "a user data header was announced, and there is none: read as text",
-    "coding-mismatch": "the receipt's text is ASCII, whatever data_coding says",
+    "coding-mismatch": "the receipt's text is ASCII or UCS-2, whatever data_coding says",
     "message-payload-ignored": "short_message and message_payload are both filled",
     "tlv-overrun": "an optional parameter runs past the end: the tail was dropped",
     "trailing": "octets after the last optional parameter: dropped",
@@ -131,6 +131,7 @@ FLAGS: Final = {
     charset.UNDECODABLE: "some octets mean nothing in the charset",
     charset.UNKNOWN_CHARSET: "the account's options name a charset that does not exist",
     coding.UNKNOWN_CODING: "this data_coding is reserved: the charset is a guess",
+    "unparsed-receipt": "neither an id nor a state could be found in this receipt",
     "unreadable-body": "the body of this response cannot be read; its status counts",
 }
 """Remarks on a reading, in words."""

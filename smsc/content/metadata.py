@@ -26,10 +26,11 @@ NAMES: Final = {
     "service_type": "the carrier's service, such as CMT or WAP, where it names one",
     "protocol_id": "protocol identifier, where it is not 0 (3GPP TS 23.040 §9.2.3.9)",
     "priority": "priority_flag, where it is not 0",
-    "source_addr": "the sender as it came, where fromNumber was completed or rewritten",
-    "source_addr_ton": "the sender's type of number, where it isn't one for sure, or rewritten",
-    "source_addr_npi": "the sender's numbering plan, likewise",
-    "destination_addr": "the recipient as it came, where toNumber was completed or rewritten",
+    "source_addr": "the sender as it came, where it was completed or rewritten",
+    "source_addr_ton": "the sender's type of number (SMPP 3.4 §5.2.5); where absent it is 1 for"
+    " numbers in E.164, 0 for all others",
+    "source_addr_npi": "the sender's numbering plan (SMPP 3.4 §5.2.6), likewise",
+    "destination_addr": "the recipient as it came, where it was completed or rewritten",
     "dest_addr_ton": "the recipient's type of number, likewise",
     "dest_addr_npi": "the recipient's numbering plan, likewise",
     # -- data_coding and user data header --------------------------------------------------
@@ -262,11 +263,14 @@ def of_fields(body: DeliverSm | SubmitSm | DataSm, metadata: Metadata) -> None:
 def of_address(
     end: str, value: str, ton: int, npi: int, address: Address, metadata: Metadata
 ) -> None:
-    """Add what an address looked like (``end`` is ``source`` or ``dest``), where that is not
-    plain to see: the value it was read from, and its type where that leaves questions."""
-    rewritten = address.value not in (value, "+" + value)
-    if rewritten:
+    """Add what an address came as (``end`` is ``source`` or ``dest``).
+
+    Its type and plan, unless it is in E.164 and they are 1 and 1, or it is not and they are 0 and
+    0; and its digits, where they were completed or rewritten. So nothing of it is lost.
+    """
+    plain = 1 if address.type == "e164" else 0
+    if address.value not in (value, "+" + value):
         metadata["source_addr" if end == "source" else "destination_addr"] = value
-    if rewritten or (address.type in ("national", "unknown") and (ton or npi)):
+    if ton != plain or npi != plain:
         metadata[f"{end}_addr_ton"] = ton
         metadata[f"{end}_addr_npi"] = npi

@@ -25,7 +25,7 @@ from bridge.store.contract import (
 )
 from smsc.config import Account
 from smsc.content import assembly
-from smsc.message import Address, Fragment, Message, Receipt
+from smsc.message import Address, Fragment, Message, Part, Receipt, ReceiptReading
 from tests.fix_intake import (
     LIVE,
     NOW,
@@ -180,6 +180,22 @@ def test_a_set_is_joined_and_routed() -> None:
     assert (data["content"], data["partCount"], data["complete"]) == ("part1part2", 2, True)
     assert made.complete
     assert made.events[0].deliveries == (DeliveryRecord("helpdesk", "helpdesk"),)
+
+
+def test_segments_of_a_receipt_become_a_receipt() -> None:
+    halves = (b"id:12 stat:DELI", b"VRD err:000")
+    parts = [
+        replace(fragment(seq), part=Part(half, "gsm7", 0), receipt=ReceiptReading())
+        for seq, half in enumerate(halves, 1)
+    ]
+
+    made = Joiner(lambda: TABLE, new_ids(), lambda: NOW)(open_set(*parts))
+
+    (event,) = made.events
+    data = msgspec.json.decode(event.body)["data"]
+    assert (made.kind, event.type) == ("receipt", "receipt.received")
+    assert (data["carrierMessageId"], data["state"]) == ("12", "DELIVRD")
+    assert event.deliveries == (DeliveryRecord("helpdesk", "helpdesk"),)
 
 
 def test_a_set_with_gaps_shows_them_and_keeps_its_id() -> None:

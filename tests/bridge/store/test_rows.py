@@ -1,4 +1,7 @@
+from msgspec.structs import replace
+
 from bridge.store.rows import Rows
+from smsc.message import Part, ReceiptReading
 from tests.fix_store import attempt, fragment, key
 
 ROWS = Rows(b"k" * 32)
@@ -15,6 +18,14 @@ def test_fragments_and_attempts_come_back() -> None:
     facts = attempt(3, None, error="tls", response="<html>")
 
     assert ROWS.unseal_fragment(ROWS.seal_fragment(one)) == one
+    told = replace(
+        one,
+        part=Part(b"\x00\xff", "gsm7", 0, packed=True, cut=b"\x00"),
+        tlvs=((0x1400, b"\xff"), (0x1400, b"")),
+        metadata={"waiting": "fax", "waiting_count": 3},
+        receipt=ReceiptReading("Europe/Berlin", "decimal", by_text=True),
+    )
+    assert ROWS.unseal_fragment(ROWS.seal_fragment(told)) == told
     assert ROWS.unseal_attempt(ROWS.seal_attempt(facts)) == facts
     assert ROWS.unseal(ROWS.seal(b"\x00\xff")) == b"\x00\xff"
 

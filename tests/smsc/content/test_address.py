@@ -53,6 +53,10 @@ def test_the_calling_codes_are_those_of_phonenumbers() -> None:
         ("3912345678", 0, "IT", Address("+393912345678", "e164")),
         ("2025550123", 0, "US", Address("+12025550123", "e164")),
         ("07700900123", 0, "XX", Address("07700900123", "unknown")),
+        # Some carriers call every number international: no calling code begins with 0.
+        ("07700900123", 1, "GB", Address("+447700900123", "e164")),
+        ("07700900123", 1, "", Address("07700900123", "national")),
+        ("+07700900123", 1, "GB", Address("+07700900123", "unknown")),
         ("INFO", 5, "", Address("INFO", "alphanumeric")),
         ("0348", 5, "GB", Address("0348", "alphanumeric")),
         ("INFO", 0, "GB", Address("INFO", "alphanumeric")),
@@ -63,15 +67,23 @@ def test_the_calling_codes_are_those_of_phonenumbers() -> None:
         ("123456789012345678901", 1, "", Address("123456789012345678901", "unknown")),
     ],
 )
-def test_normalise(value: str, ton: int, country: str, expected: Address) -> None:
+def test_r25_normalise(value: str, ton: int, country: str, expected: Address) -> None:
     assert address.normalise(value, ton, 1, country) == expected
 
 
 @pytest.mark.parametrize(
-    ("npi", "kind"), [(0, "e164"), (1, "e164"), (8, "e164"), (3, "national"), (9, "national")]
+    ("npi", "kind"), [(0, "e164"), (1, "e164"), (8, "e164"), (3, "unknown"), (9, "national")]
 )
 def test_only_numbers_of_telephones_are_completed(npi: int, kind: str) -> None:
     assert address.normalise("07700900123", 2, npi, "GB").type == kind
+
+
+@pytest.mark.parametrize("ton", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("value", "npi"), [("310150123456789", 6), ("198.51.100.17", 14), ("447700900123", 3)]
+)
+def test_r25_what_is_no_telephone_is_no_number(value: str, npi: int, ton: int) -> None:
+    assert address.normalise(value, ton, npi, "GB") == Address(value, "unknown")
 
 
 @given(

@@ -340,7 +340,6 @@ def test_packed_text_is_an_option_of_the_account() -> None:
 
 
 def test_r25_an_address_that_was_read_shows_how_it_came() -> None:
-    """jasmin#448: type of number and numbering plan are not lost."""
     account = Account(name="a", system_id="a", default_country="GB")
     body = deliver(b"hi", source_addr="07700900123", source_addr_ton=2, source_addr_npi=8)
     arrival = message(arrive(body, account=account))
@@ -355,14 +354,11 @@ def test_r25_an_address_that_was_read_shows_how_it_came() -> None:
     assert message(arrive(body)).metadata == {"dest_addr_ton": 3, "dest_addr_npi": 9}
 
 
-def test_r25_an_address_that_is_plain_needs_no_words() -> None:
-    for fields in (
-        {"source_addr": "+447700900123", "source_addr_ton": 0, "source_addr_npi": 0},
-        {"source_addr": "447700900123", "source_addr_ton": 1, "source_addr_npi": 1},
-        {"source_addr": "INFO", "source_addr_ton": 5, "source_addr_npi": 0},
-        {"source_addr": "40404", "source_addr_ton": 6, "source_addr_npi": 0},
-    ):
-        assert message(arrive(deliver(b"hi", **fields))).metadata == {}
+def test_r25_receipts_keep_type_and_plan_too() -> None:
+    """jasmin#448: both are lost on the way of a receipt."""
+    body = deliver(b"id:1 stat:DELIVRD", esm_class=4, source_addr="INFO", source_addr_ton=5)
+
+    assert receipt(arrive(body)).metadata == {"source_addr_ton": 5, "source_addr_npi": 1}
 
 
 def test_shift_tables_are_kept_with_the_part() -> None:

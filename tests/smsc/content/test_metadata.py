@@ -90,14 +90,30 @@ def test_fields() -> None:
         assert nothing == {}
 
 
-def test_addresses() -> None:
+@pytest.mark.parametrize(
+    ("value", "ton", "npi", "address", "expected"),
+    [
+        ("447700", 1, 1, Address("+447700", "e164"), {}),
+        ("447700", 1, 0, Address("+447700", "e164"), {"dest_addr_ton": 1, "dest_addr_npi": 0}),
+        ("+447700", 0, 0, Address("+447700", "e164"), {"dest_addr_ton": 0, "dest_addr_npi": 0}),
+        (
+            "07700",
+            2,
+            1,
+            Address("+447700", "e164"),
+            {"destination_addr": "07700", "dest_addr_ton": 2, "dest_addr_npi": 1},
+        ),
+        ("40404", 0, 0, Address("40404", "shortcode"), {}),
+        ("INFO", 5, 0, Address("INFO", "alphanumeric"), {"dest_addr_ton": 5, "dest_addr_npi": 0}),
+    ],
+)
+def test_r25_how_an_address_came_can_be_told(
+    value: str, ton: int, npi: int, address: Address, expected: Metadata
+) -> None:
     found: Metadata = {}
-    of_address("dest", "07700", 2, 1, Address("+447700", "e164"), found)
-    of_address("source", "447700", 0, 0, Address("+447700", "e164"), found)
-    of_address("source", "INFO", 5, 0, Address("INFO", "alphanumeric"), found)
-    of_address("source", "x", 0, 0, Address("x", "unknown"), found)
+    of_address("dest", value, ton, npi, address, found)
 
-    assert found == {"destination_addr": "07700", "dest_addr_ton": 2, "dest_addr_npi": 1}
+    assert found == expected
 
 
 BODIES = st.builds(

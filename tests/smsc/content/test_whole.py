@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from smsc.config import Account
+from smsc.content.assembly import set_key
 from smsc.content.interpret import interpret
 from smsc.content.whole import join, reread
 from smsc.message import Arrival, Fragment, Message, Receipt, Unreadable
@@ -126,6 +127,13 @@ def test_segments_of_a_receipt_are_no_segments_of_a_message() -> None:
     assert isinstance(read, Receipt)
     assert (read.id, read.state, read.content.complete) == ("1", "DELIVRD", True)
     assert reread(read, PLAIN) == read
+    marked = arrive(text[0], PLAIN, esm_class=0x44)
+    assert isinstance(marked, Fragment)
+    asked = arrive(text[0], BY_TEXT, esm_class=0x40)
+    plain = arrive(text[0], PLAIN, esm_class=0x40)
+    assert isinstance(asked, Fragment)
+    assert isinstance(plain, Fragment)
+    assert set_key(asked) == set_key(plain) != set_key(marked)
 
 
 def test_a_segment_read_by_text_asks_the_account_as_it_is_now() -> None:
