@@ -7,7 +7,9 @@ from msgspec.structs import replace
 
 from smsc.content.assembly import complete, expires_at, join, missing, set_key
 from smsc.message import Address, Concat, Fragment, Origin, Part
-from smsc.text import gsm0338
+from smsc.simulator.segments import segments
+from smsc.text import charset as charsets
+from smsc.text import gsm0338, udh
 from smsc.wire.spec import Tag
 
 
@@ -39,8 +41,7 @@ def test_what_makes_a_set() -> None:
     assert key == set_key(by_sar)
 
 
-def test_what_makes_another_set() -> None:
-    """R18: sender, recipient, reference, width and total tell sets apart."""
+def test_r18_what_makes_another_set() -> None:
     one = fragment(1, b"a")
     others = [
         replace(one, origin=Origin("acme-1", "other", "lnk_1", 1, 0, b"")),
@@ -74,8 +75,7 @@ def test_a_set_expires_after_its_first_part() -> None:
     assert expires_at(1_000, 1_800) == 1_801_000
 
 
-def test_parts_in_any_order() -> None:
-    """R15: any order will do."""
+def test_r15_parts_in_any_order() -> None:
     parts = fragments(b"One, ", b"two, ", b"three")
 
     for order in permutations(parts):
@@ -87,13 +87,11 @@ def test_parts_in_any_order() -> None:
         assert [part.octets for part in message.content.parts] == [b"One, ", b"two, ", b"three"]
 
 
-def test_an_escape_cut_in_two() -> None:
-    """R14: septets are joined first and decoded once."""
+def test_r14_an_escape_cut_in_two() -> None:
     assert join(fragments(b"a\x1b", b"eb")).content.text == "a€b"
 
 
-def test_a_surrogate_pair_cut_in_two() -> None:
-    """R12: octets are joined first and decoded once."""
+def test_r12_a_surrogate_pair_cut_in_two() -> None:
     text = "Hi😀!".encode("utf-16-be")
     content = join(fragments(text[:6], text[6:], charset="ucs2")).content
 
@@ -112,6 +110,74 @@ def test_a_byte_order_mark_before_every_segment() -> None:
     parts = [b"\xfe\xff\0H", b"\xfe\xff\0i"]
 
     assert join(fragments(*parts, charset="ucs2")).content.text == "Hi"
+
+
+def test_a_byte_order_mark_holds_behind_a_gap() -> None:
+    """R12: little endian is little endian to the end of the message."""
+    text = "Привет 😀 друг".encode("utf-16-le")
+    parts = fragments(b"\xff\xfe" + text[:7], text[7:12], text[12:], charset="ucs2")
+
+    content = join([parts[2], parts[0]]).content
+
+    assert content.text == "При\ufffd[…] 😀 друг"
+    assert join(parts).content.text == "Привет 😀 друг"
+
+
+def test_a_stray_octet_costs_one_character() -> None:
+    """R12: what follows an odd part is read in step."""
+    parts = [b"\0H\0i\0", "Привет".encode("utf-16-be"), "!".encode("utf-16-be")]
+
+    assert join(fragments(*parts, charset="ucs2")).content.text == "Hi\ufffdПривет!"
+    assert join(fragments(*parts, charset="ucs2")).content.flags == ("undecodable-octets",)
+    parts = [b"H\0i\0\0", "Привет".encode("utf-16-le")]
+    assert join(fragments(*parts, charset="ucs2-le")).content.text == "Hi\ufffdПривет"
+    marked = [b"\xff\xfeH\0\0", "Привет".encode("utf-16-le")]
+    assert join(fragments(*marked, charset="ucs2")).content.text == "H\ufffdПривет"
+
+
+def packed(*parts: str) -> list[Fragment]:
+    """Return segments as a carrier packs them, each with another header."""
+    made = []
+    for fragment_, text in zip(fragments(*[b""] * len(parts)), parts, strict=True):
+        language = fragment_.concat.seq % 2  # its default and Turkish tables share ASCII letters
+        (segment,) = segments(text, encoding="gsm7", packed=True, single=language)
+        header = udh.parse(segment.octets) if language else None
+        octets = segment.octets.removeprefix(header.octets) if header else segment.octets
+        udh_octets = header.octets if header else b""
+        part = Part(octets, "gsm7", 0, udh_octets, 0, language, packed=True)
+        made.append(replace(fragment_, part=part))
+    return made
+
+
+def test_r10_packed_parts_are_unpacked_one_by_one() -> None:
+    content = join(packed("Hello world! ", "Wie geht's? ", "1 €")[::-1]).content
+
+    assert content.text == "Hello world! Wie geht's? 1 €"
+    assert content.encoding == "gsm7"
+    assert content.flags == ()
+
+
+def test_r10_an_escape_cut_in_two_between_packed_parts() -> None:
+    whole = bytes.fromhex("e1cd")  # "a" and an escape
+    parts = fragments(whole, b"\x65")
+    parts = [replace(one, part=replace(one.part, packed=True)) for one in parts]
+
+    assert join(parts).content.text == "a€"
+
+
+def test_packed_parts_and_others_are_read_each_by_itself() -> None:
+    parts = packed("ab", "cd")
+    parts[1] = fragments(b"", b"cd")[1]
+
+    assert join(parts).content.text == "abcd"
+    assert join(parts).content.encoding == "gsm7"
+
+
+def test_a_shift_state_lasts_into_the_next_part() -> None:
+    octets = "いろは abc にほへ".encode("iso2022-jp")
+    for at in range(len(octets)):
+        parts = fragments(octets[:at], octets[at:], charset="iso-2022-jp")
+        assert join(parts).content.text == "いろは abc にほへ"
 
 
 def test_parts_of_different_charsets_are_read_each_by_its_own() -> None:
@@ -135,8 +201,7 @@ def test_parts_of_different_tables_are_read_each_by_its_own() -> None:
     assert content.flags == ("undecodable-octets",)
 
 
-def test_gaps_show_where_they_are() -> None:
-    """R15: what never came shows as a gap."""
+def test_r15_gaps_show_where_they_are() -> None:
     parts = fragments(b"One, ", b"two, ", b"three, ", b"four")
     content = join([parts[3], parts[0]]).content
 
@@ -216,3 +281,34 @@ def test_where_a_text_is_cut_does_not_matter(text: str, places: list[int]) -> No
     wide = text.encode("utf-16-be")
     if "\0" not in text and not wide.startswith((b"\xfe\xff", b"\xff\xfe")):
         assert join(fragments(*_cut(wide, places), charset="ucs2")).content.text == text
+
+
+@given(
+    st.lists(
+        st.builds(
+            Part,
+            st.binary(max_size=20),
+            st.sampled_from(sorted(charsets.CHARSETS)),
+            st.just(0),
+            st.binary(max_size=8),
+            st.integers(0, 20),
+            st.integers(0, 20),
+            st.booleans(),
+        ),
+        min_size=2,
+        max_size=6,
+    ),
+    st.sets(st.integers(0, 5)),
+)
+def test_any_parts_become_text(parts: list[Part], lost: set[int]) -> None:
+    made = [
+        replace(fragment_, part=part)
+        for fragment_, part in zip(fragments(*[b""] * len(parts)), parts, strict=True)
+    ]
+    there = [one for place, one in enumerate(made) if place not in lost] or made
+
+    content = join(there).content
+
+    content.text.encode()
+    assert "\0" not in content.text
+    assert tuple(part for part in content.parts) == tuple(one.part for one in there)

@@ -43,10 +43,9 @@ def test_an_empty_header_is_sound() -> None:
         (((0, b"\1\1\1"),), Concat("udh", 8, 1, 1, 1)),
     ],
 )
-def test_the_last_possible_segment_number_wins(
+def test_r16_the_last_possible_segment_number_wins(
     elements: tuple[udh.Element, ...], expected: Concat
 ) -> None:
-    """R16: a header is a list of elements; 8 and 16 bits, reference 0."""
     assert udh.concat(elements) == (expected, ())
 
 
@@ -67,6 +66,87 @@ def test_shifts_and_ports() -> None:
     assert udh.ports(((0x04, b"\xf0\xf1"),)) == (0xF0, 0xF1)
     assert udh.shifts(((0x24, b""),)) == (0, 0)
     assert udh.ports(()) is None
+
+
+@pytest.mark.parametrize(
+    ("iei", "hex_", "expected"),
+    [
+        (
+            0x01,
+            "8005",
+            {
+                "waiting": "voicemail",
+                "waiting_active": 1,
+                "waiting_store": 1,
+                "waiting_count": 5,
+                "waiting_profile": 1,
+            },
+        ),
+        (
+            0x01,
+            "4700",
+            {
+                "waiting": "video",
+                "waiting_active": 0,
+                "waiting_store": 0,
+                "waiting_count": 0,
+                "waiting_profile": 3,
+            },
+        ),
+        (0x04, "f0f1", {"destination_port": 0xF0, "source_port": 0xF1}),
+        (0x05, "0b8423f0", {"destination_port": 2948, "source_port": 9200}),
+        (0x06, "81", {"smsc_control": 0x81}),
+        (0x07, "03", {"udh_source": "smsc"}),
+        (0x09, "01020a", {"wcmp": "01020a"}),
+        (0x20, "1f", {"email_header": 31}),
+        (0x22, "0c91447700091032", {"reply_address": "+447700900123"}),
+        (0x22, "05a12143f5", {"reply_address": "12345"}),
+        (0x22, "0bd0cdf27c1e3e9701", {}),  # one octet too many
+        (0x22, "0cd0cdf27c1e3e97", {"reply_address": "Messag"}),  # six septets
+        (
+            0x23,
+            "590c91447700091032" + "0300",
+            {
+                "waiting": "voicemail",
+                "waiting_active": 1,
+                "waiting_store": 1,
+                "waiting_count": 3,
+                "waiting_profile": 3,
+                "voicemail_full": 2,
+                "voicemail_deleted": 1,
+                "voicemail_address": "+447700900123",
+            },
+        ),
+        (0x24, "01", {"single_shift": "turkish"}),
+        (0x25, "0d", {"locking_shift": "urdu"}),
+        (0x24, "00", {}),
+        (0x25, "63", {}),
+        (0x01, "80", {}),
+        (0x04, "f0", {}),
+        (0x07, "09", {}),
+        (0x22, "", {}),
+        (0x23, "590c9144", {}),
+        (0x70, "0102", {}),
+    ],
+)
+def test_what_elements_say(iei: int, hex_: str, expected: dict[str, str | int]) -> None:
+    assert udh.metadata(((iei, bytes.fromhex(hex_)),)) == expected
+
+
+def test_of_repeated_elements_the_last_one_counts() -> None:
+    elements = ((0x01, b"\x00\x02"), (0x24, b"\x01"), (0x01, b"\x81\x01"), (0x24, b"\x02"))
+
+    read = udh.metadata(elements)
+
+    assert read["waiting"] == "fax"
+    assert read["single_shift"] == "spanish"
+    assert udh.shifts(elements) == (0, 2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 0x30), st.binary(max_size=20))).map(tuple))
+def test_any_elements_say_something_or_nothing(elements: tuple[udh.Element, ...]) -> None:
+    for value in udh.metadata(elements).values():
+        assert isinstance(value, int) or value.encode()
 
 
 @given(st.binary())
