@@ -43,6 +43,65 @@ def test_a_given_encoding_is_used(encoding: Encoding, coding: int, octets: bytes
 
 
 @pytest.mark.parametrize(
+    ("encoding", "coding", "octets"),
+    [
+        ("ucs2-le", 8, b"\xe5e"),
+        ("utf-8", 0, b"\xe6\x97\xa5"),
+        ("shift_jis", 5, b"\x93\xfa"),
+        ("iso-2022-jp", 10, b"\x1b$BF|\x1b(B"),
+        ("euc-jp", 13, b"\xc6\xfc"),
+        ("euc-kr", 14, b"\xec\xed"),
+    ],
+)
+def test_encodings_of_the_far_east(encoding: Encoding, coding: int, octets: bytes) -> None:
+    assert segments("日", encoding=encoding) == [Segment(octets, coding)]
+
+
+def test_a_coding_of_the_carriers_own() -> None:
+    assert segments("é", encoding="utf-8", data_coding=8) == [Segment(b"\xc3\xa9", 8)]
+
+
+def test_national_tables_are_named_in_each_header() -> None:
+    assert segments("ğ", locking=1) == [Segment(b"\x03\x25\x01\x01\x0c", 0, 0x40)]
+    assert segments("ğ", single=1) == [Segment(b"\x03\x24\x01\x01\x1bg", 0, 0x40)]
+    parts = segments("ğ" * 200, locking=1, single=3, reference=9)
+    assert [part.octets[:12].hex() for part in parts] == [
+        "0b00030902012401032501" + "01",
+        "0b00030902022401032501" + "01",
+    ]
+    assert [len(part.octets) - 12 for part in parts] == [146, 54]
+    (whole,) = segments("ğ", locking=1, concatenation="payload")
+    assert whole.tlvs == ((Tag.message_payload, b"\x03\x25\x01\x01\x0c"),)
+    assert whole.esm_class == 0x40
+
+
+def test_packed_septets_end_in_a_carriage_return_where_seven_bits_are_left() -> None:
+    assert segments("1234567", packed=True)[0].octets.hex() == "31d98c56b3dd1a"
+    assert segments("12345678", packed=True)[0].octets.hex() == "31d98c56b3dd70"
+    assert segments("", packed=True)[0].octets == b""
+
+
+def test_packed_segments_are_full_with_the_header_they_have() -> None:
+    parts = segments("x" * 400, packed=True)
+
+    assert [len(part.octets) for part in parts] == [140, 140, 6 + 83]
+    assert len(segments("x" * 160, packed=True)[0].octets) == 140
+    # One fill bit, so that the text begins on a septet: 0x78 << 1.
+    assert parts[0].octets[6] == 0xF0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "shift_jis", "iso-2022-jp", "euc-jp", "euc-kr"])
+def test_no_segment_ends_within_a_character(encoding: Encoding) -> None:
+    codec = {"shift_jis": "cp932", "iso-2022-jp": "iso2022_jp_ext"}.get(encoding, encoding)
+    text = "a日本b" * 60
+
+    parts = segments(text, encoding=encoding)
+
+    assert "".join(part.octets[6:].decode(codec) for part in parts) == text
+    assert all(120 <= len(part.octets) <= 140 for part in parts[:-1])
+
+
+@pytest.mark.parametrize(
     ("text", "encoding"), [("日", "gsm7"), ("日", "latin1"), ("é", "ascii"), ("日", "binary")]
 )
 def test_an_encoding_that_lacks_a_character_is_refused(text: str, encoding: Encoding) -> None:
@@ -102,12 +161,13 @@ def test_too_much_is_refused() -> None:
         segments("x" * 65_536, concatenation="payload")
 
 
-@given(text=st.text(st.sampled_from("a😀ж"), max_size=300))
-def test_no_segment_ends_within_a_surrogate_pair(text: str) -> None:
-    parts = segments(text, encoding="ucs2")
+@given(text=st.text(st.sampled_from("a😀ж"), max_size=300), little=st.booleans())
+def test_no_segment_ends_within_a_surrogate_pair(text: str, *, little: bool) -> None:
+    parts = segments(text, encoding="ucs2-le" if little else "ucs2")
 
     header = 6 if len(parts) > 1 else 0
-    assert "".join(part.octets[header:].decode("utf-16-be") for part in parts) == text
+    codec = "utf-16-le" if little else "utf-16-be"
+    assert "".join(part.octets[header:].decode(codec) for part in parts) == text
     assert all(len(part.octets) <= 140 for part in parts)
 
 
