@@ -3,7 +3,7 @@
 A *locking* table stands in for the default alphabet, a *single* shift table for the default
 extension table behind an escape. A segment's user data header names them by language, apart from
 each other (3GPP TS 23.040 §9.2.3.24.15 and .16). Spanish has no locking table: naming one means
-the default alphabet (23.038 A.3.0).
+the default alphabet (23.038 §A.3.2 is void).
 
 Characters outside ASCII are written as escapes: many of them are combining marks, or run from
 right to left, and would not show where they stand.
