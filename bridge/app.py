@@ -27,11 +27,12 @@ from bridge.delivery.dispatcher import Dispatcher
 from bridge.delivery.egress import Policy, Resolver
 from bridge.delivery.exchange import Facts
 from bridge.delivery.sender import DirectSender
-from bridge.doorbell import DUE
-from bridge.errors import BridgeError
+from bridge.doorbell import DUE, ORDERS
+from bridge.errors import BridgeError, ConfigError, Problem
 from bridge.ids import Ids
 from bridge.intake.gate import Gate
 from bridge.intake.ingest import Ingest
+from bridge.intake.orders import Orders
 from bridge.intake.records import Joiner
 from bridge.janitor import Janitor
 from bridge.model import Outcome
@@ -40,6 +41,7 @@ from bridge.store.contract import Due, Room, Store
 from bridge.store.sqlite.engine import SqliteStore
 from smsc.inbox import BindRequest, BindVerdict
 from smsc.link.server import Server, open_listeners
+from smsc.link.tls import TlsError, context_of
 from smsc.message import Millis
 from smsc.status import LinkStatus
 
@@ -81,6 +83,22 @@ def new_ids() -> Ids:
 def open_store(path: str) -> Store:
     """Open the store, making it if it is not there. Raises StoreError."""
     return SqliteStore(Path(path), clock=clock)
+
+
+def check_files(config: Config, source: str = "configuration") -> None:
+    """Read the files that options name, as a start does. Raises ConfigError with all problems."""
+    problems: list[Problem] = []
+    for index, listener in enumerate(config.listeners):
+        if listener.tls is not None:
+            try:
+                context_of(listener.tls)
+            except TlsError as error:
+                problems += [
+                    Problem(f"listeners[{index}].tls.{fault.option}", fault.detail)
+                    for fault in error.faults
+                ]
+    if problems:
+        raise ConfigError(source, tuple(problems))
 
 
 async def run_role(
@@ -199,10 +217,19 @@ class Carriers:
             process.threads,
             process.live,
             clock,
+            new_id=partial(process.ids.new, "ord"),
+            ring=partial(process.bell.ring, ORDERS),
             doubt_vanished=process.vanished.doubt,
             announce=lambda: process.announce([self]),
             owe=self.ingest.first,
         )
+        self._orders = Orders(
+            process.threads,
+            clock,
+            self._gate.links,
+            announce=lambda: process.announce([self]),
+        )
+        check_files(config)
         self._servers = [
             Server(
                 listener, self.ingest, self._gate, clock=clock,
@@ -223,6 +250,7 @@ class Carriers:
                     await open_listeners(listener.host, listener.port, reuse_port=shared)
                 )
         await nursery.start(self.ingest.run)
+        nursery.start_soon(self._orders.run)
         for server, listening in zip(self._servers, sockets, strict=True):
             await nursery.start(server.serve, listening)
             for each in listening:
@@ -252,6 +280,18 @@ class Carriers:
 
     def wake(self) -> None:
         """Do nothing: deliveries are made elsewhere."""
+
+    def heed(self) -> None:
+        """See what is ordered about links."""
+        self._orders.ring()
+
+    def reread(self) -> None:
+        """Read the listeners' files again; one that can't be used leaves the old in force."""
+        for index, server in enumerate(self._servers):
+            try:
+                server.reread()
+            except TlsError as error:
+                _log.error("tls.not_reread", listener=index, error=str(error))
 
     async def drain(self, deadline: float) -> bool:
         """Part from all carriers, then make what they sent durable."""
@@ -328,6 +368,12 @@ class Deliveries:
     def wake(self) -> None:
         """Have what is due read."""
         self.dispatcher.ring()
+
+    def heed(self) -> None:
+        """Do nothing: it has no links."""
+
+    def reread(self) -> None:
+        """Do nothing: no option of it names a file."""
 
     async def drain(self, deadline: float) -> bool:
         """End attempts under way, settle, give leases back."""

@@ -38,7 +38,7 @@ from structlog.typing import FilteringBoundLogger
 
 from bridge.api import health
 from bridge.config import Config
-from bridge.doorbell import DUE, LIVE, Doorbell, directory_for
+from bridge.doorbell import DUE, LIVE, ORDERS, Doorbell, directory_for
 from bridge.errors import BridgeError, StoreError
 from bridge.ids import Ids
 from bridge.intake.vanished import Vanished
@@ -54,6 +54,14 @@ Ts = TypeVarTuple("Ts")
 
 Role = Literal["carrier", "delivery", "api", "all"]
 ROLES: tuple[Role, ...] = ("carrier", "delivery", "api")
+
+HEARS: dict[Role, tuple[bytes, ...]] = {
+    "carrier": (LIVE, ORDERS),
+    "delivery": (DUE, LIVE),
+    "api": (LIVE,),
+    "all": (DUE, LIVE, ORDERS),
+}
+"""What is rung for each role."""
 
 BEAT = 1.0
 """Seconds between two signs of life."""
@@ -85,6 +93,14 @@ class Part(Protocol):
 
     def wake(self) -> None:
         """Hear that there may be new deliveries."""
+        ...
+
+    def heed(self) -> None:
+        """Hear that there may be new orders about links."""
+        ...
+
+    def reread(self) -> None:
+        """Read files again that options name; called in a thread, and must not raise."""
         ...
 
     async def drain(self, deadline: float) -> bool:
@@ -141,7 +157,7 @@ class Process:
         self.bell = Doorbell(
             directory_for(Path(config.store.path)),
             process_id,
-            hears=(DUE, LIVE) if role in ("delivery", "all") else (LIVE,),
+            hears=HEARS[role],
         )
         if self.bell.silent:
             _log.warning("doorbell.silent", reason=self.bell.silent)
@@ -245,6 +261,9 @@ async def _answer_bell(process: Process, parts: Sequence[Part]) -> None:
     while topics := await process.bell.wait():
         if LIVE in topics:
             process.live.wake()
+        if ORDERS in topics:
+            for part in parts:
+                part.heed()
         if DUE in topics:
             for part in parts:
                 part.wake()
@@ -266,6 +285,8 @@ async def _end_on_signal(
                 break
             if on_hangup is not None:
                 await trio.to_thread.run_sync(on_hangup)
+            for part in parts:
+                await trio.to_thread.run_sync(part.reread)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_hurry, received, nursery.cancel_scope)
             await _end(process, parts)

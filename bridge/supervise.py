@@ -129,6 +129,11 @@ class Supervisor:
         if at_once:
             self._killing.cancel()
 
+    def pass_on(self, number: int) -> None:
+        """Send all children a signal. They ignore SIGHUP until they know what to do with it."""
+        for child in self._children.values():
+            child.send_signal(number)
+
     async def _end(self) -> None:
         await self._stopping.wait()
         for child in self._children.values():

@@ -54,6 +54,12 @@ class Overview:
     def wake(self) -> None:
         """Do nothing: deliveries are made elsewhere."""
 
+    def heed(self) -> None:
+        """Do nothing: it has no links."""
+
+    def reread(self) -> None:
+        """Do nothing: no option of it names a file."""
+
     async def drain(self, _deadline: float) -> bool:
         """End at once: nothing is under way for longer than a page takes."""
         await trio.lowlevel.checkpoint()

@@ -23,6 +23,10 @@ def check(*, config: str | None, full: bool, as_json: bool) -> None:
         return
     path = require_config(config)
     local, live = load_config(path)
+    if any(listener.tls for listener in local.listeners):
+        from bridge.app import check_files
+
+        check_files(local, str(path))
     if as_json:
         show_json(_plan(str(path), local, live))
         return
@@ -72,7 +76,10 @@ def _prose(source: str, local: "Config", live: "LiveFile") -> list[str]:
     endpoints = {endpoint.name: endpoint for endpoint in live.endpoints}
     lines = [f"{source} is fine.", ""]
     shared = f", shared by {local.carrier.processes} processes" * (local.carrier.processes > 1)
-    lines += [f"carriers    {each.host}:{each.port}{shared}" for each in local.listeners]
+    for each in local.listeners:
+        mutual = ", with client certificates" if each.tls and each.tls.client_ca else ""
+        secured = f" (TLS{mutual})" if each.tls else ""
+        lines.append(f"carriers    {each.host}:{each.port}{secured}{shared}")
     lines += [
         f"api         http://{local.api.host}:{local.api.port}",
         f"store       {local.store.path}",

@@ -125,6 +125,7 @@ def serve(*, config: str | None, role: Role | None, child: int | None) -> int:
     path = require_config(config)
     load = partial(load_config, path)
     local, live = load()
+    app.check_files(local, str(path))
     # Until somebody hears it, in children as well (they inherit this): the file was just read.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _set_up_logging(local, role or "supervisor")
@@ -231,6 +232,7 @@ async def _pass_signals(
         async for number in received:
             if number == signal.SIGHUP:
                 await trio.to_thread.run_sync(file.reload)
+                supervisor.pass_on(number)
                 continue
             _log.info("gateway.ending", signal=signal.Signals(number).name)
             # Somebody who asks twice at the keyboard doesn't want to wait.

@@ -1,5 +1,7 @@
 """Who may bind, and how many at once."""
 
+from itertools import count
+
 import pytest
 import trio
 from msgspec.structs import replace
@@ -7,7 +9,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from bridge import passwords
 from bridge.errors import StoreUnavailable
-from bridge.intake.gate import GRANT_LASTS, Gate
+from bridge.intake.gate import Gate
+from bridge.intake.places import GRANT_LASTS
 from bridge.live import LiveView
 from bridge.model import Live
 from bridge.passwords import hash_password
@@ -16,6 +19,7 @@ from smsc.config import Account, BindKind
 from smsc.inbox import BindGate, BindRequest
 from smsc.status import LinkStatus
 from tests.fix_intake import NOW, FaultyStore, HeldThreads
+from tests.fix_links import Link
 
 ACME = Account(
     name="acme",
@@ -34,10 +38,9 @@ def request(
     system_id: str = "acme-id",
     password: str = "secret08",
     kind: BindKind = "transceiver",
+    peer: str = "192.0.2.1:5000",
 ) -> BindRequest:
-    return BindRequest(
-        link=link, peer="192.0.2.1:5000", kind=kind, system_id=system_id, password=password
-    )
+    return BindRequest(link=link, peer=peer, kind=kind, system_id=system_id, password=password)
 
 
 def status(link: str, *, account: str = "acme", state: str = "bound", age: int = 0) -> LinkStatus:
@@ -54,10 +57,22 @@ class Bench:
         self.live = LiveView(threads, Live(revision=1, accounts=(ACME, OFF)))
         self.rounds: list[str] = []
         self.hold: trio.Event | None = None
+        orders = count(1)
         self.gate = Gate(
-            threads, self.live, lambda: NOW, doubt_vanished=self.doubt, announce=self.announce
+            threads,
+            self.live,
+            lambda: NOW,
+            new_id=lambda: f"ord_{next(orders)}",
+            doubt_vanished=self.doubt,
+            announce=self.announce,
         )
         self.port: BindGate = self.gate
+
+    def open(self, link: str, *, alive: bool = True) -> Link:
+        """A bound link of this process."""
+        opened = Link(status(link), self.port.closed, alive=alive)
+        self.port.opened(opened)
+        return opened
 
     async def doubt(self) -> None:
         self.rounds.append("doubted")
@@ -128,14 +143,36 @@ async def test_too_many_binds_at_once_are_our_trouble(
     assert await bench.refusal(request()) == "unavailable"
 
 
-async def test_links_are_limited(bench: Bench) -> None:
+async def test_r25_links_are_limited(bench: Bench) -> None:
     for link in ("lnk_1", "lnk_2"):
         assert await bench.refusal(request(link)) is None
-        bench.port.opened(status(link))
+        bench.open(link)
 
     assert await bench.refusal(request("lnk_3")) == "too-many-links"
     bench.port.closed(status("lnk_1"))
     assert await bench.refusal(request("lnk_3")) is None
+
+
+async def test_r24_a_link_that_answers_is_not_replaced(bench: Bench) -> None:
+    links = [bench.open("lnk_1"), bench.open("lnk_2")]
+
+    assert await bench.refusal(request("lnk_3")) == "too-many-links"
+    assert [link.probed for link in links] == [1, 1]
+
+
+async def test_r24_a_link_that_stays_silent_is_replaced(bench: Bench) -> None:
+    links = [bench.open("lnk_1"), bench.open("lnk_2", alive=False)]
+
+    assert await bench.refusal(request("lnk_3")) is None
+    assert [link.probed for link in links] == [1, 1]
+    assert bench.gate.links() == [links[0]]
+
+
+async def test_nobody_is_asked_for_who_does_not_know_the_password(bench: Bench) -> None:
+    links = [bench.open("lnk_1"), bench.open("lnk_2", alive=False)]
+
+    assert await bench.refusal(request("lnk_3", password="guess")) == "wrong-password"
+    assert [link.probed for link in links] == [0, 0]
 
 
 async def test_a_granted_bind_holds_its_place_for_a_while(
@@ -168,7 +205,7 @@ async def test_links_that_can_not_be_counted_on_do_not_count(bench: Bench) -> No
 
 async def test_our_own_links_are_not_counted_twice(bench: Bench) -> None:
     assert await bench.refusal(request("lnk_1")) is None
-    bench.port.opened(status("lnk_1"))
+    bench.open("lnk_1")
     bench.others(status("lnk_1"))
 
     assert await bench.refusal(request("lnk_2")) is None
@@ -179,7 +216,7 @@ async def test_a_link_of_ours_that_ended_frees_its_place_before_the_store_knows(
 ) -> None:
     bench.others(status("lnk_1"), status("lnk_2"))
     for link in ("lnk_1", "lnk_2"):
-        bench.port.opened(status(link))
+        bench.open(link)
     bench.port.closed(status("lnk_1"))
     bench.port.closed(status("lnk_1"))
 
@@ -188,10 +225,92 @@ async def test_a_link_of_ours_that_ended_frees_its_place_before_the_store_knows(
 
 async def test_no_limit(bench: Bench, held: HeldThreads) -> None:
     unlimited = replace(ACME, max_links=0)
-    gate = Gate(held, LiveView(held, Live(accounts=(unlimited,))), lambda: NOW)
+    gate = Gate(held, LiveView(held, Live(accounts=(unlimited,))), lambda: NOW, new_id=str)
     with trio.fail_after(30):
         for number in range(20):
             assert (await gate.ask(request(f"lnk_{number}"))).account == unlimited
+
+
+# What needs no secret comes first, and fails closed.
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "refusal", "detail"),
+    [
+        ({"allow_from": ("192.0.2.0/24",)}, {}, None, ""),
+        ({"allow_from": ("192.0.2.0/24",)}, {"peer": "[::ffff:192.0.2.9]:1"}, None, ""),
+        (
+            {"allow_from": ("192.0.2.0/24",)},
+            {"peer": "198.51.100.1:5000"},
+            "address-not-allowed",
+            "198.51.100.1 is not within allow_from of account acme",
+        ),
+        ({"allow_from": ("0.0.0.0/0",)}, {"peer": "unknown"}, "address-not-allowed", "unknown is"),
+        ({"allow_from": ("192.0.2.0/24", "?")}, {}, "address-not-allowed", "192.0.2.1 is not"),
+        ({"require_tls": True}, {"tls": "TLSv1.3"}, None, ""),
+        ({"require_tls": True}, {}, "tls-required", "account acme wants TLS"),
+        ({"certificates": ("AB:CD",)}, {"tls": "TLSv1.3", "certificate": "abcd"}, None, ""),
+        ({"certificates": ("abcd",)}, {"certificate": "ef01"}, "certificate-not-allowed", "ef01"),
+        ({"certificates": ("abcd",)}, {}, "certificate-not-allowed", "it showed none"),
+        ({"certificates": ("",)}, {}, "certificate-not-allowed", "it showed none"),
+        ({"outbind": True}, {"outbind": True, "kind": "transmitter"}, None, ""),
+        ({}, {"outbind": True}, "outbind-not-allowed", "account acme takes no outbind"),
+    ],
+)
+async def test_r25_where_and_how_an_account_may_be_bound(
+    bench: Bench,
+    options: dict[str, object],
+    asked: dict[str, object],
+    refusal: str | None,
+    detail: str,
+) -> None:
+    bench.live._set(Live(accounts=(replace(ACME, **options),)))
+    with trio.fail_after(30):
+        verdict = await bench.port.ask(replace(request(), **asked))
+
+    assert verdict.refusal == refusal
+    assert detail in verdict.detail
+
+
+async def test_r25_who_may_not_even_try_learns_nothing_of_the_password(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "verify", None)  # nobody is to be asked
+    bench.live._set(Live(accounts=(replace(ACME, allow_from=("198.51.100.0/24",)),)))
+
+    for password in ("secret08", "guess"):
+        assert await bench.refusal(request(password=password)) == "address-not-allowed"
+
+
+async def test_r25_wrong_passwords_cost_time_there_and_nowhere_else(
+    bench: Bench, mock_clock: MockClock
+) -> None:
+    # No autojump: hashing takes real time in its thread.
+    assert (await bench.port.ask(request(password="guess"))).refusal == "wrong-password"
+    verdicts: list[str | None] = []
+
+    async def ask(password: str) -> None:
+        verdicts.append((await bench.port.ask(request(password=password))).refusal)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, "secret08")
+        await wait_all_tasks_blocked()
+        elsewhere = request("lnk_2", peer="192.0.2.2:5000")
+        assert (await bench.port.ask(elsewhere)).account == ACME
+        assert verdicts == []
+        mock_clock.jump(0.5)
+    assert verdicts == [None]
+
+
+async def test_r25_strangers_wait_as_well(bench: Bench, mock_clock: MockClock) -> None:
+    stranger = request(system_id="nobody")
+    assert (await bench.port.ask(stranger)).refusal == "unknown-system-id"
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.port.ask, stranger)
+            await wait_all_tasks_blocked()
+            scope.cancel()
+    assert scope.cancelled_caught
 
 
 async def test_before_a_bind_the_vanished_are_doubted_and_links_announced(bench: Bench) -> None:
@@ -243,7 +362,7 @@ async def test_without_the_store_binds_go_on(bench: Bench, held: HeldThreads) ->
         raise StoreUnavailable("away")
 
     owed: list[object] = []
-    gate = Gate(held, bench.live, lambda: NOW, doubt_vanished=away, owe=owed.append)
+    gate = Gate(held, bench.live, lambda: NOW, new_id=str, doubt_vanished=away, owe=owed.append)
     with trio.fail_after(30):
         assert (await gate.ask(request("lnk_1"))).account == ACME
         assert (await gate.ask(request("lnk_2"))).account == ACME
