@@ -169,7 +169,8 @@ def join(fragments: Sequence[Fragment]) -> Message | Receipt:
     """Return what a set's fragments are together: :func:`smsc.content.assembly.join`, and a
     receipt where they are segments of one."""
     message = assembly.join(fragments)
-    how = fragments[0].receipt
+    # Accounts of one carrier may differ in whether they ask the text.
+    how = next((fragment.receipt for fragment in fragments if fragment.receipt is not None), None)
     if how is None:
         return message
     return if_receipt(message, how) if how.by_text else as_receipt(message, how)
