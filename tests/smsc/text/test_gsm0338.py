@@ -28,8 +28,34 @@ def test_the_alphabet_has_a_character_for_each_septet() -> None:
         (b"@ \x00", "¡ @"),
     ],
 )
-def test_escapes(octets: bytes, text: str) -> None:
+def test_r14_escapes(octets: bytes, text: str) -> None:
     assert gsm0338.decode(octets) == (text, True)
+
+
+def test_r09_an_at_sign_ends_nothing() -> None:
+    assert gsm0338.decode(b"\0a\0b\0\0") == ("@a@b@@", True)
+
+
+@pytest.mark.parametrize(
+    ("octets", "locking", "single", "text"),
+    [
+        (b"\x04\x1be", 1, 1, "€€"),  # Turkish: one in each table
+        (b"\x1bg\x0c", 0, 1, "ğø"),  # apart from each other
+        (b"\x1bg\x0c", 1, 0, "gğ"),
+        (b"\x09\x1b\x09", 2, 2, "Çç"),  # Spanish: no locking table
+        (b"\x1b\x1b\x0b", 3, 3, " Ô"),
+        (b"\x1b\x7f", 6, 6, gsm0338.LOCKING[6][0x7F]),  # not in the single shift table
+    ],
+)
+def test_r13_national_tables(octets: bytes, locking: int, single: int, text: str) -> None:
+    assert gsm0338.decode(octets, locking, single) == (text, True)
+
+
+def test_a_septet_the_table_does_not_define_shows_and_is_uncertain() -> None:
+    assert gsm0338.decode(b"\x00a", 11, 0) == ("\ufffda", False)
+    # Behind an escape, the octet decides and not what it would show alone.
+    assert gsm0338.decode(b"\x1b\x00", 11, 11) == ("@", True)
+    assert gsm0338.decode(b"\x1b\x00", 11, 1) == ("\ufffd", False)
 
 
 def test_octets_above_the_alphabet_show_and_are_uncertain() -> None:
