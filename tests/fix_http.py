@@ -108,7 +108,7 @@ class Receiver:
             method, path, _version = first.split(" ")
             pairs = [line.split(": ", 1) for line in lines]
             headers = {name.lower(): value for name, value in pairs}
-            length = int(headers["content-length"])
+            length = int(headers.get("content-length", 0))  # a GET has none
             while len(buffer) < length:
                 buffer += await stream.receive_some(65536)
             received = Received(
