@@ -217,18 +217,18 @@ def _valid(text: str) -> None:
 
 
 def receipts(data: bytes) -> None:
-    """A receipt: its first octet is the length of its TLVs, which come before its text."""
-    if not data:
+    """A receipt: its first two octets are the account and the length of its TLVs, which come
+    before its text."""
+    if len(data) < 2:
         return
-    size = data[0]
-    tlvs, text = data[1 : 1 + size], data[1 + size :][:254]
+    account, size = ACCOUNTS[data[0] % len(ACCOUNTS)], data[1]
+    tlvs, text = data[2 : 2 + size], data[2 + size :][:254]
     fields = receipt.read(text.decode("latin-1"), _tlvs(tlvs), "Europe/Berlin")
     receipt.millis(fields.submit_date)
     receipt.millis(fields.done_date)
-    for account in ACCOUNTS:
-        arrival = _interpreted(_deliver_sm(0x11, 0x04, 0, text, tlvs), account)
-        assert isinstance(arrival, Receipt | Fragment | Unreadable), "a receipt was not one"
-        _sound(arrival)
+    arrival = _interpreted(_deliver_sm(0x11, 0x04, 0, text, tlvs), account)
+    assert isinstance(arrival, Receipt | Fragment | Unreadable), "a receipt was not one"
+    _sound(arrival)
 
 
 def _tlvs(octets: bytes) -> tuple[tuple[int, bytes], ...]:
