@@ -10,19 +10,19 @@ import shutil
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from bridge.api.overview import Overview
-from bridge.config import Config
+from bridge.config import Config, recordings_in
 from bridge.delivery.dispatcher import Dispatcher
 from bridge.delivery.egress import Policy, Resolver
 from bridge.delivery.exchange import Facts
@@ -33,13 +33,16 @@ from bridge.ids import Ids
 from bridge.intake.gate import Gate
 from bridge.intake.ingest import Ingest
 from bridge.intake.orders import Orders
+from bridge.intake.recorder import Recorder
 from bridge.intake.records import Joiner
+from bridge.intake.refusals import Refusals
 from bridge.janitor import Janitor
 from bridge.model import Outcome
 from bridge.process import ROLES, Part, Process, Role, explained, run
 from bridge.store.contract import Due, Room, Store
 from bridge.store.sqlite.engine import SqliteStore
-from smsc.inbox import BindRequest, BindVerdict
+from smsc.inbox import LiveLink, Refused
+from smsc.link.connection import Connection
 from smsc.link.server import Server, open_listeners
 from smsc.link.tls import TlsError, context_of
 from smsc.message import Millis
@@ -55,10 +58,10 @@ FIGURES = {
 KEPT = 3.0
 MOST_ENDED = 1_000
 """How many seconds, and how many, links that ended are told to the store."""
-MOST_REFUSED = 20
-"""The same of refused binds. Anybody can cause them, and each is a row: the log has them all."""
 MOST_WATCHED = 1_000
 """Attempts whose figures wait to be counted: one by one a metric costs more than it measures."""
+RESERVED = 0.05
+"""Share of the disk that recordings leave below the mark above which nothing is taken in."""
 BEHIND_CARRIERS = 5
 """How much nicer (in ``nice``'s sense) other roles are than carrier processes: where processors
 are short, a carrier that waits for its answer goes first, and a webhook is sent a little later."""
@@ -151,45 +154,36 @@ def _first(error: BaseException) -> BaseException:
 
 
 class _Gate(Gate):
-    """The gate, which remembers for a while how links ended, so that the store is told."""
+    """The gate, which has others hear of links too, and remembers for a while how links ended,
+    so that the store is told."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, refusals: Refusals, recorder: Recorder, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._refusals = refusals
+        self._recorder = recorder
         self._ended_links: deque[tuple[float, LinkStatus]] = deque(maxlen=MOST_ENDED)
-        self._refused_links: deque[tuple[float, LinkStatus]] = deque(maxlen=MOST_REFUSED)
 
-    async def ask(self, request: BindRequest) -> BindVerdict:
-        """Decide on a bind; remember for a while what was refused, and why."""
-        verdict = await super().ask(request)
-        if verdict.account is None:
-            at = clock()
-            refused = LinkStatus(
-                link=request.link,
-                account="",
-                peer=request.peer,
-                state="closed",
-                kind=request.kind,
-                version=request.version,
-                opened_at=at,
-                alive_at=at,
-                errors=1,
-                reason=f"bind refused: {verdict.detail or verdict.refusal}",
-            )
-            self._refused_links.append((trio.current_time() + KEPT, refused))
-        return verdict
+    def opened(self, link: LiveLink) -> None:
+        """Count a link that is now bound; record it where that is ordered."""
+        super().opened(link)
+        self._recorder.opened(cast("Connection", link))
 
     def closed(self, status: LinkStatus) -> None:
         """Stop counting a link that has ended."""
         super().closed(status)
+        self._recorder.closed(status)
         self._ended_links.append((trio.current_time() + KEPT, status))
+
+    def refused(self, refused: Sequence[Refused], more: int = 0) -> None:
+        """Keep what was refused."""
+        self._refusals.note(refused, more)
 
     def ended(self) -> list[LinkStatus]:
         """Return links that ended lately. The store doesn't mind hearing of them again."""
         now = trio.current_time()
-        for links in (self._ended_links, self._refused_links):
-            while links and links[0][0] < now:
-                links.popleft()
-        return [status for _, status in (*self._ended_links, *self._refused_links)]
+        while self._ended_links and self._ended_links[0][0] < now:
+            self._ended_links.popleft()
+        return [status for _, status in self._ended_links]
 
 
 class Carriers:
@@ -213,6 +207,18 @@ class Carriers:
             told=lambda kind, count: metrics.arrivals[kind].inc(count),
             committed=metrics.commit_seconds.observe,
         )
+        self._refusals = Refusals(
+            process.threads,
+            lambda system_id: process.live.by_system_id.get(system_id),  # noqa: PLW0108  # replaced with each revision
+        )
+        full = config.intake.disk_high_water
+        recordings = Path(recordings_in(config.store.path, config.carrier.recordings))
+        self._recorder = Recorder(
+            recordings,
+            account=lambda name: process.live.accounts.get(name),  # noqa: PLW0108  # replaced with each revision
+            has_room=lambda: _has_room(recordings.resolve(), full - RESERVED),
+            clock=clock,
+        )
         self._gate = _Gate(
             process.threads,
             process.live,
@@ -222,11 +228,14 @@ class Carriers:
             doubt_vanished=process.vanished.doubt,
             announce=lambda: process.announce([self]),
             owe=self.ingest.first,
+            refusals=self._refusals,
+            recorder=self._recorder,
         )
         self._orders = Orders(
             process.threads,
             clock,
             self._gate.links,
+            heed=self._recorder.obey,
             announce=lambda: process.announce([self]),
         )
         check_files(config)
@@ -250,6 +259,8 @@ class Carriers:
                     await open_listeners(listener.host, listener.port, reuse_port=shared)
                 )
         await nursery.start(self.ingest.run)
+        await nursery.start(self._refusals.run)
+        await nursery.start(self._recorder.run)
         nursery.start_soon(self._orders.run)
         for server, listening in zip(self._servers, sockets, strict=True):
             await nursery.start(server.serve, listening)
@@ -414,6 +425,13 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _has_room(directory: Path, most: float) -> bool:
+    """Whether less than a share of the disk is in use, of a directory that may not be there yet."""
+    while not directory.is_dir():
+        directory = directory.parent
+    return _disk_in_use(directory) < most
 
 
 def _disk_in_use(directory: Path) -> float:

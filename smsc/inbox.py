@@ -113,6 +113,26 @@ class BindVerdict(Struct, frozen=True, kw_only=True):
     """The reason in words, for our logs only."""
 
 
+class Refused(Struct, frozen=True, kw_only=True):
+    """A request of a peer's that was answered with an error, or a bind that came to nothing."""
+
+    at: Millis
+    link: str
+    account: str = ""
+    """Of the bound link; empty before."""
+    system_id: str = ""
+    """What a bind asked for."""
+    peer: str
+    command: str
+    """As the specification spells it; eight hex digits where it doesn't."""
+    status: int
+    """The command_status of the answer; 0 where there is none."""
+    reason: str
+    """In words, and without anything a person wrote."""
+    raw: bytes = b""
+    """The PDU, at most 4 KiB of it; nothing of binds, which hold a password."""
+
+
 class BindGate(Protocol):
     """Who may bind, and with which options."""
 
@@ -130,4 +150,8 @@ class BindGate(Protocol):
 
     def closed(self, status: LinkStatus) -> None:
         """Stop counting a link, which has ended however it ended."""
+        ...
+
+    def refused(self, refused: Sequence[Refused], more: int = 0) -> None:
+        """Hear of what was refused, and of ``more`` that nobody kept. Must be quick."""
         ...

@@ -20,6 +20,8 @@ class LinkStatus(Struct, frozen=True, kw_only=True):
     carrier: str = ""
     peer: str
     """``address:port``."""
+    local: str = ""
+    """The same of our own end, where it is known."""
     state: LinkState
     kind: str = ""
     """``receiver``, ``transmitter`` or ``transceiver``."""
@@ -27,6 +29,8 @@ class LinkStatus(Struct, frozen=True, kw_only=True):
     """interface_version of the peer's bind."""
     opened_at: Millis
     bound_at: Millis | None = None
+    at: Millis = 0
+    """When all of this was so; 0: not known."""
     alive_at: Millis
     """When the last PDU came from the peer."""
     direction: LinkDirection = "accepted"

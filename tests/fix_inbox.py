@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import trio
 
 from smsc.config import Account
-from smsc.inbox import BindRequest, BindVerdict, LinkLoss, LiveLink
+from smsc.inbox import BindRequest, BindVerdict, LinkLoss, LiveLink, Refused
 from smsc.message import Arrival, Verdict, VerdictKind
 from smsc.status import LinkStatus
 
@@ -47,6 +47,8 @@ class MemoryGate:
         self.asked: list[BindRequest] = []
         self.opens: list[LinkStatus] = []
         self.closes: list[LinkStatus] = []
+        self.refusals: list[Refused] = []
+        self.more_refused = 0
         self.hold: trio.Event | None = None
 
     async def ask(self, request: BindRequest) -> BindVerdict:
@@ -76,3 +78,7 @@ class MemoryGate:
 
     def closed(self, status: LinkStatus) -> None:
         self.closes.append(status)
+
+    def refused(self, refused: Sequence[Refused], more: int = 0) -> None:
+        self.refusals += refused
+        self.more_refused += more

@@ -56,6 +56,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "smsc.inspect": ("smsc.wire", "smsc.text", "smsc.content", "smsc.capture", *BASE),
     "smsc.inbox": BASE,
     "smsc.link": ("smsc.inbox", "smsc.content", "smsc.text", "smsc.wire", *BASE),
+    "smsc.link.recording": (
+        "smsc.link.tap", "smsc.inspect", "smsc.capture", "smsc.content", *BASE,
+    ),
     "smsc.simulator": ("smsc.link", "smsc.content", "smsc.text", "smsc.wire", *BASE),
     # -- bridge ----------------------------------------------------------------------------
     "bridge": (),
@@ -74,6 +77,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *MODEL, *PURE, *STORE, "bridge.live", "bridge.passwords",
         "smsc.inbox", "smsc.content", "smsc.crashpoint", "smsc.config", "smsc.peer",
     ),
+    "bridge.intake.recorder": (
+        *MODEL, *STORE, "smsc.config", "smsc.link.recording", "smsc.link.tap",
+    ),
     "bridge.delivery": (*MODEL, *PURE, *STORE, "bridge.live", "smsc.crashpoint", "smsc"),
     "bridge.janitor": (*MODEL, *PURE, *STORE, "bridge.live"),
     "bridge.api": (*MODEL, *PURE, *STORE, "bridge.live", "bridge.telemetry"),
@@ -85,18 +91,24 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "bridge.app": (
         "bridge", "smsc.link.server", "smsc.link.dialer", "smsc.link.tls", "smsc.simulator",
+        "smsc.link.connection",
         "smsc.config",
         "smsc.inbox", *CARRIER_VALUES,
     ),
     "bridge.supervise": ("bridge", *CARRIER_VALUES),
     "bridge.customer": (),
     "bridge.demo": ("bridge", "smsc.simulator", *CARRIER_VALUES),
-    "bridge.cli": ("bridge", "smsc", "smsc.capture", "smsc.inspect", "smsc.simulator", *CARRIER_VALUES),
+    "bridge.cli": (
+        "bridge", "smsc", "smsc.capture", "smsc.inspect", "smsc.simulator", *CARRIER_VALUES,
+    ),
 }  # fmt: skip
 
 PURE_MODULES = (
     "smsc.message", "smsc.config", "smsc.status", "smsc.wire", "smsc.text", "smsc.content",
-    "smsc.capture", "smsc.inbox", "smsc.inspect", "smsc.link.session", "smsc.link.timers", "smsc.link.limits",
+    "smsc.capture", "smsc.inbox", "smsc.inspect", "smsc.link.session", "smsc.link.timers",
+    "smsc.link.limits", "smsc.link.refusing",
+    "smsc.link.phases", "smsc.link.events", "smsc.link.requests", "smsc.link.outgoing",
+    "smsc.link.answers",
     "smsc.peer", "smsc.link.proxy", "smsc.link.door", "bridge.intake.delays",
     "smsc.simulator.segments", "bridge.model", "bridge.errors", "bridge.config", "bridge.ids",
     "bridge.intake.routing", "bridge.intake.records", "bridge.delivery.payload",

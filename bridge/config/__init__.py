@@ -57,6 +57,10 @@ class Carrier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Address of each process's own /metrics, /livez and /readyz."""
     status_port: int = 8100
     """Port of the first process; each further one takes the next. 0: any free port."""
+    recordings: str = ""
+    """Directory for what `smsbridge links record` writes (0700, its files 0600); made where it is
+    missing, and emptied of what is older than a week. Empty: beside the store, with
+    ``-recordings`` behind its name."""
 
 
 class Delivery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,6 +142,11 @@ class LiveFile(Struct, frozen=True, kw_only=True):
             f"tenants={len(self.tenants)}, numbers={len(self.numbers)}, "
             f"routes={len(self.routes)}, endpoints={len(self.endpoints)})"
         )
+
+
+def recordings_in(store: str, recordings: str) -> str:
+    """Return the directory for recordings of links, by the options that say where it is."""
+    return recordings or f"{store}-recordings"
 
 
 LIVE_TABLES = ("accounts", "tenants", "numbers", "routes", "endpoints")

@@ -23,7 +23,7 @@ processes are then *owed* to intake, which sees to them before it records anythi
 :mod:`bridge.intake.places`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 import trio
@@ -37,7 +37,7 @@ from bridge.live import LiveView
 from bridge.passwords import Busy, Passwords
 from bridge.store.threaded import StoreThreads
 from smsc.config import Account
-from smsc.inbox import BindRefusal, BindRequest, BindVerdict, LiveLink
+from smsc.inbox import BindRefusal, BindRequest, BindVerdict, LiveLink, Refused
 from smsc.message import Millis
 from smsc.peer import address_of, is_permitted
 from smsc.status import LinkStatus
@@ -137,6 +137,9 @@ class Gate:
     def links(self) -> list[LiveLink]:
         """Return the bound links of this process."""
         return self._places.links()
+
+    def refused(self, refused: Sequence[Refused], more: int = 0) -> None:
+        """Hear of what was refused. It is kept elsewhere: :mod:`bridge.intake.refusals`."""
 
     # -- the store -------------------------------------------------------------------------
 

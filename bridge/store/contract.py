@@ -291,6 +291,8 @@ class Order(Struct, frozen=True, kw_only=True):
     """``record``: how many PDUs of a link at most; 0: no limit but the time."""
     unmask: bool = False
     """``record``: whether numbers and texts are shown in the decoded view."""
+    pcap: bool = False
+    """``record``: whether a capture is written too, which holds them in full."""
 
 
 class Refusal(Struct, frozen=True, kw_only=True):

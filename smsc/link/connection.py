@@ -33,6 +33,7 @@ from structlog.typing import FilteringBoundLogger
 from smsc import crashpoint
 from smsc.config import Account, BindKind, Listener
 from smsc.inbox import BindGate, BindRequest, BindVerdict, Inbox, LinkLoss
+from smsc.link import refusing
 from smsc.link.arriving import arrival_of, fault_of
 from smsc.link.door import recognised
 from smsc.link.events import Arrived, BindAnswered, BindAsked, Event, OutbindAsked
@@ -67,9 +68,10 @@ class Connection:
     """One link of a carrier, from its first octet to its last.
 
     Args are what :class:`smsc.link.server.Server` knows: ``link`` is the link's id, ``peer`` its
-    ``address:port``, ``clock`` the time of day; ``tls`` and ``certificate`` are what
-    :class:`~smsc.inbox.BindRequest` says of them; ``began`` is when the peer connected, on trio's
-    clock: session initiation counts from there. The stream is closed when :meth:`run` returns.
+    ``address:port`` and ``local`` that of our own end, ``clock`` the time of day; ``tls`` and
+    ``certificate`` are what :class:`~smsc.inbox.BindRequest` says of them; ``began`` is when the
+    peer connected, on trio's clock: session initiation counts from there. The stream is closed
+    when :meth:`run` returns.
 
     ``account`` and ``kind`` are for a link that we dialled: as whom and how to bind, once it runs.
     ``listener`` then only lends its timers and limits.
@@ -87,6 +89,7 @@ class Connection:
         clock: Callable[[], Millis],
         tls: str = "",
         certificate: str = "",
+        local: str = "",
         began: float | None = None,
         account: Account | None = None,
         kind: BindKind = "transceiver",
@@ -94,6 +97,7 @@ class Connection:
         self._stream = stream
         self._link = link
         self._peer = peer
+        self._local = local
         self._tls = tls
         self._certificate = certificate
         self._listener = listener
@@ -163,11 +167,13 @@ class Connection:
             account=account.name if account else "",
             carrier=(account.carrier or account.name) if account else "",
             peer=self._peer,
+            local=self._local,
             state=session.state,
             kind=session.kind or "",
             version=session.version,
             opened_at=self._opened_at,
             bound_at=self._bound_at,
+            at=self._clock(),
             alive_at=self._alive_at,
             direction=session.direction,
             tls=self._tls,
@@ -298,6 +304,7 @@ class Connection:
                 refusal=verdict.refusal,
                 detail=verdict.detail,
             )
+            self._gate.refused([refusing.bind_told(request, verdict, self._clock())])
         self._moved()
 
     async def _flush(self, link: trio.CancelScope) -> None:
@@ -377,7 +384,7 @@ class Connection:
         if self._ticked and frames:  # what was asked may be answered, and the next question nearer
             self._ticked = False
             self._set_alarm()
-        self._moved()
+        self._moved(frames)
 
     def _hear(self, frames: list[bytes]) -> None:
         self._pdus += len(frames)
@@ -401,6 +408,7 @@ class Connection:
                     version=status.version,
                     refusal=event.refusal,
                 )
+                self._gate.refused([refusing.our_bind_told(event.refusal, status, self._clock())])
             else:
                 self._open()
 
@@ -442,14 +450,22 @@ class Connection:
             if latest is not account and latest is not None:
                 self._framer.limit = pdu_limit(self._listener, latest)
 
-    def _moved(self) -> None:
-        """Wake whom the session's latest move concerns."""
+    def _moved(self, frames: Sequence[bytes] = ()) -> None:
+        """Wake whom the session's latest move concerns; ``frames`` are what it was made by."""
         session = self._session
         if session.unsent or session.closed:
             self._ready.set()
+        if session.refusals:
+            self._tell_refused(frames)
         if session.phase is not self._phase:
             self._phase = session.phase
             self._set_alarm()
+
+    def _tell_refused(self, frames: Sequence[bytes]) -> None:
+        refusals, more = self._session.refusals.fetch()
+        told = refusing.told(refusals, frames, self.status(), self._clock())
+        if told or more:
+            self._gate.refused(told, more)
 
     def _set_alarm(self) -> None:
         deadline = self._session.next_deadline()

@@ -188,6 +188,7 @@ class Server:
                 clock=self._clock,
                 tls=guest.tls,
                 certificate=guest.certificate,
+                local=_local_of(stream),
                 began=began,
             )
             self._connections.add(connection)
@@ -256,6 +257,7 @@ class _Doorkeeper:
         self._door = door
         self.account = gate.account  # asked with every chunk: no call in between
         self.closed = gate.closed
+        self.refused = gate.refused
 
     async def ask(self, request: BindRequest) -> BindVerdict:
         return await self._gate.ask(request)
@@ -306,5 +308,14 @@ def _peer_of(stream: trio.SocketStream) -> str:
     try:
         host, port, *_ = stream.socket.getpeername()
     except OSError:  # it left between accept and now
+        return UNKNOWN
+    return shown(host, port)
+
+
+def _local_of(stream: trio.SocketStream) -> str:
+    """Return the same of our own end."""
+    try:
+        host, port, *_ = stream.socket.getsockname()
+    except OSError:
         return UNKNOWN
     return shown(host, port)

@@ -46,11 +46,12 @@ from typing import Final
 from smsc.config import Account, BindKind, Listener
 from smsc.content.reading import as_wanted
 from smsc.inbox import BindVerdict
-from smsc.link import answers
+from smsc.link import answers, refusing
 from smsc.link.events import Arrived, BindAnswered, BindAsked, Event, OutbindAsked
 from smsc.link.limits import Admission
 from smsc.link.outgoing import Outgoing
 from smsc.link.phases import STATES, UNBOUND, Phase, reaction
+from smsc.link.refusing import Refusals
 from smsc.link.requests import Requests
 from smsc.link.timers import AskPeer, Keep, LinkTimers
 from smsc.message import Verdict, VerdictKind
@@ -118,6 +119,7 @@ class Session:
         "errors",
         "kind",
         "reason",
+        "refusals",
         "throttled",
         "unsolicited",
         "version",
@@ -155,6 +157,8 @@ class Session:
         """Responses and generic_nacks that matched nothing of ours; they are ignored."""
         self.reason = ""
         """Why the link parts, in words; empty while nobody wishes to."""
+        self.refusals = Refusals()
+        """What was answered with an error lately."""
 
     # What stands.
 
@@ -220,7 +224,8 @@ class Session:
             return self._take(pdu, now)
         status = reaction(self._phase, command)
         if status is not None:
-            self._refuse(command, status, pdu.sequence_number)
+            why = refusing.by_phase(self._phase, command, status)
+            self._refuse(command, status, pdu.sequence_number, why)
             return None
         return self._welcome(pdu, now)
 
@@ -234,6 +239,7 @@ class Session:
             return
         self._out.put(answers.framing_lost(error.status))
         self.errors += 1
+        self.refusals.note(_GENERIC_NACK, error.status, 0, error.detail)
         self._peer_left("framing-lost", now)
 
     def end_of_stream(self, now: float) -> None:
@@ -291,7 +297,8 @@ class Session:
         self.kind = kind
         self.version = account.dial.version
         self._phase = Phase.ASKING
-        self._request(*answers.our_bind(account, account.dial, kind))
+        sequence = self._requests.number(answers.bind_command(kind))
+        self._out.put(answers.our_bind(account, account.dial, kind, sequence))
         self._timers.asking_to_bind(now)
 
     def answer(self, place: int, verdict: Verdict, now: float) -> None:
@@ -305,7 +312,9 @@ class Session:
         octets = answers.verdict_told(command, verdict, sequence)
         self._out.answer(place, octets)
         if verdict.kind is not _STORED:
-            self._count(answers.VERDICTS[verdict.kind])
+            status = answers.VERDICTS[verdict.kind]
+            self._count(status)
+            self.refusals.note(command, status, sequence, refusing.VERDICTS[verdict.kind])
         if not self._open and self._phase is not _BOUND:
             self._say_farewell(now)
 
@@ -393,7 +402,11 @@ class Session:
     def _take(self, pdu: Pdu | Undecodable, now: float) -> Arrived | None:
         admission = self._admission
         if admission is None or not admission.admit(len(self._open), now):
-            self._refuse(pdu.command_id, Status.ESME_RTHROTTLED, pdu.sequence_number)
+            account = self.account
+            why = refusing.by_admission(
+                len(self._open), account.window if account else 0, account.rate if account else 0
+            )
+            self._refuse(pdu.command_id, Status.ESME_RTHROTTLED, pdu.sequence_number, why)
             return None
         self.arrivals = place = self.arrivals + 1
         self._open[place] = (pdu.command_id, pdu.sequence_number)
@@ -433,8 +446,11 @@ class Session:
             self.framing_lost(pdu.error, now)
             return
         # In a wrong state the state is what is wrong, readable or not.
-        status = reaction(self._phase, pdu.command_id) or pdu.error.status
-        self._refuse(pdu.command_id, status, pdu.sequence_number)
+        status = reaction(self._phase, pdu.command_id)
+        why = pdu.error.detail
+        if status is not None:
+            why = refusing.by_phase(self._phase, pdu.command_id, status)
+        self._refuse(pdu.command_id, status or pdu.error.status, pdu.sequence_number, why)
 
     def _match(self, response: Pdu | Undecodable, now: float) -> Event | None:
         """Match a response with the request of ours it answers. Its body does not matter."""
@@ -501,7 +517,7 @@ class Session:
         if self._bind is not None:
             command, sequence = self._bind
             self._bind = None
-            self._refuse(command, status, sequence)
+            self._refuse(command, status, sequence, "")  # the gate's own words are better
 
     def _request(self, command: CommandId, body: Body) -> int:
         """Send a request of ours; return its number."""
@@ -509,9 +525,10 @@ class Session:
         self._out.put(encode(Pdu(command, Status.ESME_ROK, sequence, body)))
         return sequence
 
-    def _refuse(self, command: int, status: int, sequence: int) -> None:
+    def _refuse(self, command: int, status: int, sequence: int, why: str) -> None:
         self._out.put(answers.refused(command, status, sequence))
         self._count(status)
+        self.refusals.note(command, status, sequence, why)
 
     def _count(self, status: int) -> None:
         if status == Status.ESME_RTHROTTLED:
