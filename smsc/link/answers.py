@@ -14,11 +14,8 @@ from smsc.message import Verdict, VerdictKind
 from smsc.wire.pdu import Pdu, encode
 from smsc.wire.spec import (
     RESPONSE_BIT,
-    BindReceiver,
     BindReceiverResp,
-    BindTransceiver,
     BindTransceiverResp,
-    BindTransmitter,
     BindTransmitterResp,
     CommandId,
     Status,
@@ -66,12 +63,10 @@ _BIND_COMMANDS: Final[dict[BindKind, int]] = {
     "transceiver": CommandId.bind_transceiver_resp,
 }
 
-_OUR_BINDS: Final[
-    dict[BindKind, tuple[CommandId, type[BindReceiver | BindTransmitter | BindTransceiver]]]
-] = {
-    "receiver": (CommandId.bind_receiver, BindReceiver),
-    "transmitter": (CommandId.bind_transmitter, BindTransmitter),
-    "transceiver": (CommandId.bind_transceiver, BindTransceiver),
+_OUR_BINDS: Final[dict[BindKind, int]] = {
+    "receiver": int(CommandId.bind_receiver),
+    "transmitter": int(CommandId.bind_transmitter),
+    "transceiver": int(CommandId.bind_transceiver),
 }
 
 _GENERIC_NACK: Final = int(CommandId.generic_nack)
@@ -122,18 +117,27 @@ def framing_lost(status: int) -> bytes:
     return _header(16, _GENERIC_NACK, status, 0)
 
 
-def our_bind(
-    account: Account, dial: Dial, kind: BindKind
-) -> tuple[CommandId, BindReceiver | BindTransmitter | BindTransceiver]:
-    """Return the bind we send as an ESME: its command and body (§4.1). It carries no TLVs."""
-    command, body = _OUR_BINDS[kind]
-    return command, body(
-        system_id=dial.system_id or account.system_id,
-        password=dial.password,
-        system_type=dial.system_type,
-        interface_version=dial.version,
-        address_range=dial.address_range,
+def bind_command(kind: BindKind) -> int:
+    """Return the command_id of a bind of ours."""
+    return _OUR_BINDS[kind]
+
+
+def our_bind(account: Account, dial: Dial, kind: BindKind, sequence: int) -> bytes:
+    """Return the bind we send as an ESME (§4.1), which carries no TLVs.
+
+    Strings go out as they are configured: carriers give passwords longer than the eight octets of
+    the specification. What is not Latin-1 becomes a question mark.
+    """
+    body = b"".join(
+        (
+            _c_string(dial.system_id or account.system_id),
+            _c_string(dial.password),
+            _c_string(dial.system_type),
+            bytes((dial.version, 0, 0)),  # with addr_ton and addr_npi: unknown
+            _c_string(dial.address_range),
+        )
     )
+    return _header(16 + len(body), _OUR_BINDS[kind], 0, sequence) + body
 
 
 def refusal_told(command: int, status: int) -> str:
@@ -141,3 +145,7 @@ def refusal_told(command: int, status: int) -> str:
     words = status_text(status)
     told = f"{status_name(status)} ({words})" if words else status_name(status)
     return f"generic_nack {told}" if command == _GENERIC_NACK else told
+
+
+def _c_string(value: str) -> bytes:
+    return value.encode("latin-1", "replace").replace(b"\0", b"") + b"\0"

@@ -111,17 +111,21 @@ class Smsc:
         """The status to refuse right binds with; 0: they are accepted."""
         self.port = 0
         """Where it listens."""
-        self.links: list[SmscLink] = []
-        """Bound links, the oldest first."""
+        self._links: list[SmscLink] = []
         self.seen: Counter[str] = Counter()
         """How many connections ended how: ``bound``, or the status a bind was refused with."""
         self._changed = trio.lowlevel.ParkingLot()
 
+    @property
+    def links(self) -> list[SmscLink]:
+        """Links that are bound now, the oldest first."""
+        return [link for link in self._links if not link.ended.is_set()]
+
     async def link(self, number: int = 1) -> SmscLink:
         """Return the latest link once so many are bound at the same time."""
-        while len(self.links) < number:
+        while len(links := self.links) < number:
             await self._changed.park()
-        return self.links[-1]
+        return links[-1]
 
     async def refused(self, number: int = 1) -> None:
         """Return once so many binds were refused."""
@@ -138,12 +142,12 @@ class Smsc:
             async with SmscLink(
                 over, system_id=system_id, password=password, refuse=self.refuse
             ) as link:
-                self.links.append(link)
+                self._links.append(link)
                 self._note("bound")
                 try:
                     await link.ended.wait()
                 finally:
-                    self.links.remove(link)
+                    self._links.remove(link)
                     self._changed.unpark_all()
         except BindRefused as error:
             self._note(str(error))

@@ -8,6 +8,7 @@ from smsc.link import answers
 from smsc.message import Verdict, VerdictKind
 from smsc.wire.pdu import Pdu, decode, encode
 from smsc.wire.spec import (
+    BODIES,
     COMMAND_NAMES,
     RESPONSE_BIT,
     CommandId,
@@ -113,13 +114,29 @@ def test_our_bind_is_as_the_account_says(kind: BindKind) -> None:
     dial = Dial(password="pw", system_type="gw", version=0x33, address_range="^44")
     account = Account(name="acme", system_id="acme", dial=dial)
 
-    command, body = answers.our_bind(account, dial, kind)
+    pdu = read(answers.our_bind(account, dial, kind, 9))
 
-    assert command == CommandId[f"bind_{kind}"]
-    assert (body.system_id, body.password, body.system_type) == ("acme", "pw", "gw")
-    assert (body.interface_version, body.address_range) == (0x33, "^44")
-    other = Dial(system_id="us")
-    assert answers.our_bind(account, other, kind)[1].system_id == "us"
+    command = CommandId[f"bind_{kind}"]
+    assert answers.bind_command(kind) == command
+    body = BODIES[command](
+        system_id="acme",
+        password="pw",
+        system_type="gw",
+        interface_version=0x33,
+        address_range="^44",
+    )
+    assert pdu.body == body
+    assert (pdu.command_id, pdu.sequence_number, pdu.tlvs) == (command, 9, ())
+
+
+def test_our_bind_may_need_a_longer_password_than_the_specification_has() -> None:
+    dial = Dial(system_id="us", password="p" * 64)
+    account = Account(name="acme", system_id="acme", dial=dial)
+
+    octets = answers.our_bind(account, dial, "receiver", 1)
+
+    assert octets[16:] == b"us\0" + b"p" * 64 + b"\0\0\x34\0\0\0"
+    assert int.from_bytes(octets[:4], "big") == len(octets)
 
 
 def test_refusals_of_peers_are_told_in_words() -> None:
