@@ -99,7 +99,8 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A disabled account is unbound and refused."""
 
     max_links: int = 8
-    """Links at the same time, over all processes. 0: no limit."""
+    """Links at the same time, over all processes. 0: no limit. At the limit an older link makes
+    room for a new one if its peer does not answer within two seconds."""
     window: int = 100
     """Requests of the carrier that may be unanswered at once; more are throttled."""
     rate: float = 0
@@ -111,11 +112,11 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Largest command_length accepted once bound, in octets; 0: the listener's."""
     allow_from: tuple[str, ...] = ()
     """Networks (CIDR) the carrier may bind from, such as ``192.0.2.0/24``; empty: any. Checked
-    before the password."""
+    before the password; who comes from elsewhere is told only that the bind failed."""
     certificates: tuple[str, ...] = ()
-    """SHA-256 fingerprints of the client certificates that may bind as this account, in
-    hexadecimal; empty: none is asked for. A listener with ``tls.client_ca`` must have brought
-    the link."""
+    """SHA-256 fingerprints of the client certificates that may bind as this account, as
+    ``openssl x509 -noout -fingerprint -sha256`` prints them; empty: none is asked for. A listener
+    with ``tls.client_ca`` must have brought the link."""
     require_tls: bool = False
     """Refuse binds over plain connections."""
     dial: Dial | None = None
@@ -190,15 +191,16 @@ class Timers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ListenerTls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """TLS on a listener; its files are read again on SIGHUP."""
+    """TLS on a listener, from version 1.2 on. Its files are read again on SIGHUP, for new
+    connections; one that can't be used leaves the old in force."""
 
     certificate: str
     """PEM file of the certificate, followed by its chain."""
     key: str = ""
-    """PEM file of the private key; empty: it is in the certificate's file."""
+    """PEM file of the private key, without a password; empty: it is in the certificate's file."""
     client_ca: str = ""
     """PEM file of the authorities whose client certificates are asked for and required; empty:
-    none is asked for."""
+    none is asked for. Which account one may bind as, its ``certificates`` say."""
 
 
 class Listener(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -216,12 +218,15 @@ class Listener(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     system_id: str = "smsbridge"
     """What we call ourselves in bind answers."""
     tls: ListenerTls | None = None
-    """Serve TLS instead of plain TCP."""
+    """Serve TLS instead of plain TCP; who speaks plainly here is turned away, with a line in the
+    log that says so."""
     proxies: tuple[str, ...] = ()
-    """Networks (CIDR) of load balancers that send a PROXY protocol header (v1 or v2). From there
-    it is required, from elsewhere it is not read."""
+    """Networks (CIDR) of load balancers that send a PROXY protocol header (v1 or v2), before TLS.
+    From there it is required, from elsewhere it is not read. The address it names is the
+    carrier's then: in logs, for ``allow_from`` and for the limits below."""
     binds_per_address: int = 0
-    """Connections one address may have before they are bound; 0: no limit."""
+    """Connections one address may have before they are bound; 0: no limit. One more is closed
+    unheard. An IPv6 network of 64 bits counts as one address."""
     bind_rate: float = 0
     """Connections a second one address may open, with a burst of ten seconds' worth; 0: no
     limit. One above it is closed unheard."""

@@ -40,11 +40,14 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
         "pdu_limit": (1_024, 16_777_216),
         "unbound_limit": (64, 65_536),
         "max_connections": (1, 100_000),
+        "binds_per_address": (0, 100_000),
+        "bind_rate": (0, 10_000),
     },
     "Timers": {
         "session_init": (0, DAY),
         "enquire_link": (0, DAY),
         "response": (0, DAY),
+        "pdu": (0, DAY),
         "inactivity": (0, 7 * DAY),
     },
     "Account": {
@@ -52,6 +55,7 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
         "window": (1, 10_000),
         "rate": (0, 1_000_000),
         "burst": (0, 1_000_000),
+        "pdu_limit": (0, 16_777_216),
         "sent_at_tlv": (0, 0xFFFF),
         "message_id_tlv": (0, 0xFFFF),
         "repeats_by_id": (0, 7 * DAY),
@@ -85,6 +89,7 @@ LONGEST_SCHEDULE = 14 * DAY
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NUMBER = re.compile(r"\*|\+[0-9]{1,15}\*?|[0-9A-Za-z#]{1,20}\*?")
 _ARGON2ID = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[0-9A-Za-z+/]+\$[0-9A-Za-z+/]+")
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}")
 _SYSTEM_ID = re.compile(r"[\x21-\x7e]{1,63}")
 
 
@@ -135,6 +140,9 @@ def check_listeners(
         seen.setdefault(place, path)
         if not re.fullmatch(r"[\x21-\x7e]{1,15}", listener.system_id):
             problems.add(at(path, "system_id"), "must be 1 to 15 ASCII characters, no spaces")
+        check_networks(listener.proxies, at(path, "proxies"), problems)
+        if listener.tls is not None and not listener.tls.certificate:
+            problems.add(at(path, "tls.certificate"), "must name a file")
     if not seen:
         problems.add("listeners", "needs at least one; leave it out for port 2775")
 
@@ -249,6 +257,7 @@ def _check_account(account: Account, path: str, problems: Problems) -> None:
         problems.add(at(path, "system_id"), "must be 1 to 63 ASCII characters, no spaces")
     if not account.binds:
         problems.add(at(path, "binds"), "must allow at least one kind of bind")
+    _check_door(account, path, problems)
     for coding, charset in account.charsets.items():
         where = at(at(path, "charsets"), str(coding))
         if not 0 <= coding <= 255:
@@ -266,6 +275,14 @@ def _check_account(account: Account, path: str, problems: Problems) -> None:
     if not _is_time_zone(account.time_zone):
         detail = f"{account.time_zone!r} is no IANA time zone such as Europe/London"
         problems.add(at(path, "time_zone"), detail)
+
+
+def _check_door(account: Account, path: str, problems: Problems) -> None:
+    check_networks(account.allow_from, at(path, "allow_from"), problems)
+    for index, certificate in enumerate(account.certificates):
+        if not _FINGERPRINT.fullmatch(certificate):
+            detail = "is no SHA-256 fingerprint: 64 hexadecimal digits, colons between pairs or not"
+            problems.add(f"{at(path, 'certificates')}[{index}]", detail)
 
 
 def _is_time_zone(name: str) -> bool:

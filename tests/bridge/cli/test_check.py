@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bridge import cli
+from tests.fix_tls import Certificates
 
 GOOD = """
 [carrier]
@@ -45,6 +46,30 @@ def file(tmp_path: Path) -> Path:
     made = tmp_path / "smsbridge.toml"
     made.write_text(GOOD)
     return made
+
+
+def test_r25_files_of_tls_are_read_as_a_start_would(
+    file: Path, capsys: pytest.CaptureFixture[str], certificates: Certificates
+) -> None:
+    options = certificates.options(mutual=True)
+    file.write_text(
+        GOOD
+        + f"""
+[[listeners]]
+port = 3550
+[listeners.tls]
+certificate = "{options.certificate}"
+key = "{options.key}"
+client_ca = "{options.client_ca}"
+"""
+    )
+    assert cli.run(["check", "--config", str(file)]) == 0
+    assert "0.0.0.0:3550 (TLS, with client certificates)" in capsys.readouterr().out
+
+    file.write_text(file.read_text().replace(options.key, "/gone.key"))
+    assert cli.run(["check", "--config", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert f"{file}:\n  listeners[0].tls.key: can't read /gone.key: No such file" in said
 
 
 def test_no_token_in_a_url_is_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

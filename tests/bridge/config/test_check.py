@@ -18,12 +18,15 @@ from bridge.config.check import (
 )
 from bridge.config.read import Problems, Secret
 from bridge.model import Endpoint, Number, Route, Tenant
-from smsc.config import Account, Listener, Timers
+from smsc.config import Account, Listener, ListenerTls, Timers
 from smsc.text import charset
 
 ACCOUNT = Account(name="acme", system_id="acme", carrier="acme")
 SECRET = "whsec_" + "QUJD" * 8
 ENDPOINT = Endpoint(name="helpdesk", url="https://example.com/", secrets=(SECRET,))
+
+
+NO_NETWORK = "'lb' does not appear to be an IPv4 or IPv6 network"
 
 
 def said(declared: Declared, *, allow_http: bool = False) -> list[str]:
@@ -43,6 +46,10 @@ def test_charsets_are_those_the_carrier_side_reads() -> None:
         ({"system_id": "a b"}, "a.system_id: must be 1 to 63 ASCII"),
         ({"carrier": "/"}, "a.carrier: must be a name"),
         ({"binds": ()}, "a.binds: must allow at least one"),
+        ({"allow_from": ("192.0.2.1/24",)}, "a.allow_from[0]: is no network such as 10.1.0.0/16"),
+        ({"allow_from": ("0.0.0.0/0", "")}, "a.allow_from[1]: is no network"),
+        ({"certificates": ("ab" * 31,)}, "a.certificates[0]: is no SHA-256 fingerprint"),
+        ({"certificates": ("",)}, "a.certificates[0]: is no SHA-256 fingerprint"),
         ({"window": 0}, "a.window: must be 1 to 10_000"),
         ({"rate": -1.0}, "a.rate: must be 0 to 1_000_000"),
         ({"rate": float("nan")}, "a.rate: must be 0 to 1_000_000"),
@@ -205,6 +212,8 @@ def test_listeners() -> None:
         Listener(),
         Listener(port=0, system_id="a b", timers=Timers(response=-1)),
         Listener(port=0, pdu_limit=10),
+        Listener(port=0, proxies=("10.0.0.0/8", "lb"), tls=ListenerTls(certificate="")),
+        Listener(port=0, bind_rate=-1, binds_per_address=-1),
     )
 
     check_listeners(listeners, problems)
@@ -215,6 +224,10 @@ def test_listeners() -> None:
         "listeners[2].timers.response: must be 0 to 86_400",
         "listeners[2].system_id: must be 1 to 15 ASCII characters, no spaces",
         "listeners[3].pdu_limit: must be 1_024 to 16_777_216",
+        f"listeners[4].proxies[1]: is no network such as 10.1.0.0/16: {NO_NETWORK}",
+        "listeners[4].tls.certificate: must name a file",
+        "listeners[5].binds_per_address: must be 0 to 100_000",
+        "listeners[5].bind_rate: must be 0 to 10_000",
         "listeners: needs at least one; leave it out for port 2775",
     ]
 
