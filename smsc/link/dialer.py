@@ -37,7 +37,7 @@ from msgspec import Struct
 from structlog.typing import FilteringBoundLogger
 
 from smsc.config import Account, BindKind, Dial, Listener
-from smsc.inbox import BindGate, Inbox
+from smsc.inbox import BindGate, Inbox, Refused
 from smsc.link.connection import Connection
 from smsc.link.reaching import Reached, Unreachable, reach
 from smsc.message import Millis
@@ -62,7 +62,7 @@ class Dialer:
 
     ``listener`` lends its timers and limits. ``clock`` is the time of day, ``new_link`` makes a
     link's id, ``rng`` spreads pauses. ``prepare`` is awaited before each bind, while the link is
-    among :meth:`statuses` already; ``failed`` hears of attempts that made no bound link.
+    among :meth:`statuses` already.
     """
 
     def __init__(
@@ -76,7 +76,6 @@ class Dialer:
         new_link: Callable[[], str],
         rng: random.Random,
         prepare: Callable[[], Awaitable[object]] = _nothing,
-        failed: Callable[[LinkStatus], None] = lambda _: None,
     ) -> None:
         self._name = account.name
         self._account: Account | None = account  # as it was last seen; None once it is gone
@@ -87,7 +86,6 @@ class Dialer:
         self._new_link = new_link
         self._rng = rng
         self._prepare = prepare
-        self._failed = failed
         self._kept: dict[_Slot, _Keeper] = {}
         self._nursery: trio.Nursery | None = None
         self._draining = False
@@ -174,8 +172,6 @@ class Dialer:
                     failures += not more
                     pause = 0 if more else self._pause(dial, failures)
                 self._say(account, slot, host, ended, pause)
-                if ended.never is not None:
-                    self._failed(ended.never)
                 with trio.CancelScope() as keeper.waiting:
                     await trio.sleep(pause)
         finally:
@@ -185,20 +181,21 @@ class Dialer:
         self, keeper: "_Keeper", account: Account, dial: Dial, kind: BindKind, host: str
     ) -> "_Ended":
         """Make one link, and serve it to its end."""
-        link, opened_at = self._new_link(), self._clock()
+        link = self._new_link()
         try:
             with trio.fail_after(CONNECT_TIMEOUT):
                 reached = await reach(host, dial)
         except (Unreachable, trio.TooSlowError) as error:
             reason = str(error) or f"no answer within {CONNECT_TIMEOUT:g} s"
-            return _Ended(reason, _never(account, kind, link, host, opened_at, reason))
+            self._tell(account, kind, link, host, reason)
+            return _Ended(reason)
         try:
             return await self._serve(keeper, reached, account, kind, link, host)
         except Exception as error:  # noqa: BLE001  # a fault of ours costs one link, not the others
             _log.exception("link.failed", link=link, peer=reached.peer)
             reason = f"internal: {type(error).__name__}"
-            never = _never(account, kind, link, reached.peer, opened_at, reason)
-            return _Ended(reason, never, connected=True)
+            self._tell(account, kind, link, reached.peer, reason)
+            return _Ended(reason, connected=True)
         finally:
             await trio.aclose_forcefully(reached.stream)
 
@@ -220,6 +217,7 @@ class Dialer:
             gate=self._gate,
             clock=self._clock,
             tls=reached.tls,
+            local=reached.local,
             account=account,
             kind=kind,
         )
@@ -232,7 +230,9 @@ class Dialer:
             keeper.connection = None
         status = connection.status()
         if status.bound_at is None:
-            return _Ended(status.reason, status, connected=True)
+            if not status.reason.startswith("bind-refused"):  # which the connection has told
+                self._tell(account, kind, link, reached.peer, status.reason)
+            return _Ended(status.reason, connected=True)
         lived = self._clock() - status.bound_at >= LIVED * 1_000
         return _Ended(status.reason, connected=True, lived=lived)
 
@@ -255,13 +255,24 @@ class Dialer:
             next_in=round(pause, 1),
         )
 
+    def _tell(self, account: Account, kind: BindKind, link: str, peer: str, reason: str) -> None:
+        """Have the gate keep why a bind came to nothing."""
+        refused = Refused(
+            at=self._clock(),
+            link=link,
+            account=account.name,
+            peer=peer,
+            command=f"bind_{kind}",
+            status=0,
+            reason=f"we could not bind: {reason}",
+        )
+        self._gate.refused([refused])
+
 
 class _Ended(Struct, frozen=True):
     """How an attempt ended."""
 
     reason: str
-    never: LinkStatus | None = None
-    """The link that never was bound."""
     connected: bool = False
     lived: bool = False
 
@@ -331,23 +342,4 @@ def _terms(account: Account, host: str) -> tuple[object, ...]:
         dial.tls,
         dial.tls_ca,
         dial.tls_certificate,
-    )
-
-
-def _never(
-    account: Account, kind: BindKind, link: str, host: str, opened_at: Millis, reason: str
-) -> LinkStatus:
-    """Return the status of a link that never came about."""
-    return LinkStatus(
-        link=link,
-        account=account.name,
-        carrier=account.carrier or account.name,
-        peer=host,
-        state="closed",
-        kind=kind,
-        version=account.dial.version if account.dial else 0,
-        opened_at=opened_at,
-        alive_at=opened_at,
-        direction="dialled",
-        reason=reason,
     )

@@ -26,6 +26,8 @@ class Reached(Struct, frozen=True):
     stream: trio.abc.Stream
     peer: str
     """``address:port``."""
+    local: str
+    """That of our own end."""
     tls: str = ""
     """``TLSv1.3`` and the like; empty on a plain connection."""
 
@@ -45,11 +47,12 @@ async def reach(host: str, dial: Dial) -> Reached:
     except OSError as error:
         raise Unreachable(_words(error)) from None
     try:
-        address, its_port, *_ = stream.socket.getpeername()
-        peer = shown(address, its_port)
-        if not dial.tls:
-            return Reached(stream, peer)
-        return await _secured(stream, peer, name, dial)
+        found = Reached(
+            stream,
+            shown(*stream.socket.getpeername()[:2]),
+            shown(*stream.socket.getsockname()[:2]),
+        )
+        return await _secured(stream, found, name, dial) if dial.tls else found
     except OSError as error:
         await trio.aclose_forcefully(stream)
         raise Unreachable(_words(error)) from None
@@ -58,7 +61,7 @@ async def reach(host: str, dial: Dial) -> Reached:
         raise
 
 
-async def _secured(stream: trio.SocketStream, peer: str, name: str, dial: Dial) -> Reached:
+async def _secured(stream: trio.SocketStream, found: Reached, name: str, dial: Dial) -> Reached:
     context = await trio.to_thread.run_sync(context_of, dial)
     tls = trio.SSLStream(stream, context, server_hostname=name, https_compatible=True)
     try:
@@ -66,7 +69,7 @@ async def _secured(stream: trio.SocketStream, peer: str, name: str, dial: Dial) 
     except trio.BrokenResourceError as error:
         raise Unreachable(_tls_words(error.__cause__)) from None
     wrapped = TlsStream(tls, stream)
-    return Reached(wrapped, peer, wrapped.version)
+    return Reached(wrapped, found.peer, found.local, wrapped.version)
 
 
 def context_of(dial: Dial) -> ssl.SSLContext:
