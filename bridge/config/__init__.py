@@ -224,8 +224,11 @@ def _declared(document: dict[str, Any], secrets: Secrets, problems: Problems) ->
     for path, table in tables_of(document, "accounts", problems):
         plain = secrets.take(table, "password", path)
         hashed = secrets.take(table, "password_hash", path)
-        check_password(plain, hashed, path, problems)
-        if isinstance(dial := table.get("dial"), dict):
+        dial = table.get("dial")
+        # A carrier that only we dial never shows a password: without one nobody may bind.
+        dialled = isinstance(dial, dict) and bool(dial.get("hosts")) and not table.get("outbind")
+        check_password(plain, hashed, path, problems, needed=not dialled)
+        if isinstance(dial, dict):
             dial["password"] = secrets.take(dial, "password", at(path, "dial")).value
         account = read_table(Account, table, path, problems, also=("password", "password_hash"))
         if account is not None:

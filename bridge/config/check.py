@@ -18,7 +18,7 @@ from bridge.delivery.egress import Network, foreseeable
 from bridge.delivery.exchange import aim
 from bridge.delivery.signing import MAX_HEADERS, MAX_SECRETS, header_problem, parse_secret
 from bridge.model import DEFAULT_TENANT, Endpoint, Number, Route, Tenant
-from smsc.config import Account, Listener
+from smsc.config import Account, Dial, Listener, host_and_port
 
 DAY = 86_400
 
@@ -60,6 +60,11 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
         "message_id_tlv": (0, 0xFFFF),
         "repeats_by_id": (0, 7 * DAY),
     },
+    "Dial": {
+        "links": (1, 100),
+        "shortest_pause": (0.01, DAY),
+        "longest_pause": (0.01, DAY),
+    },
     "Endpoint": {
         "max_concurrency": (1, 1_000),
         "lanes": (1, 64),
@@ -83,6 +88,8 @@ together."""
 
 EVENT_TYPES = ("*", "message.*", "message.received", "receipt.*", "receipt.received")
 
+DIAL_VERSIONS = (0x33, 0x34, 0x50)
+
 MOST_STEPS = 20
 LONGEST_SCHEDULE = 14 * DAY
 
@@ -90,6 +97,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NUMBER = re.compile(r"\*|\+[0-9]{1,15}\*?|[0-9A-Za-z#]{1,20}\*?")
 _ARGON2ID = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[0-9A-Za-z+/]+\$[0-9A-Za-z+/]+")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}")
+_DIAL_STRING = re.compile(r"[\x20-\x7e]{0,64}")
 _SYSTEM_ID = re.compile(r"[\x21-\x7e]{1,63}")
 
 
@@ -205,11 +213,14 @@ def check_live(
     _check_references(declared, problems)
 
 
-def check_password(plain: Secret, hashed: Secret, path: str, problems: Problems) -> None:
-    """Check that an account has exactly one password, hashed or not."""
+def check_password(
+    plain: Secret, hashed: Secret, path: str, problems: Problems, *, needed: bool = True
+) -> None:
+    """Check that an account has exactly one password, hashed or not; or none where it is not
+    needed, because we dial the carrier."""
     if plain.given and hashed.given:
         problems.add(at(path, "password"), "is given as well as password_hash; keep one")
-    elif not plain.given and not hashed.given:
+    elif needed and not plain.given and not hashed.given:
         problems.add(at(path, "password"), "is required (or password_hash)")
     elif plain.given and plain.value and len(plain.value) > 64:
         problems.add(at(path, "password"), "must be at most 64 characters")
@@ -268,6 +279,7 @@ def _check_account(account: Account, path: str, problems: Problems) -> None:
     if account.repeats_by_id and not account.message_id_tlv:
         detail = "needs message_id_tlv, which says where the carrier's id is"
         problems.add(at(path, "repeats_by_id"), detail)
+    _check_dialling(account, path, problems)
     country = account.default_country
     if country and country not in phonenumbers.SUPPORTED_REGIONS:
         detail = f"{country!r} is no ISO 3166 country code such as GB"
@@ -283,6 +295,44 @@ def _check_door(account: Account, path: str, problems: Problems) -> None:
         if not _FINGERPRINT.fullmatch(certificate):
             detail = "is no SHA-256 fingerprint: 64 hexadecimal digits, colons between pairs or not"
             problems.add(f"{at(path, 'certificates')}[{index}]", detail)
+
+
+def _check_dialling(account: Account, path: str, problems: Problems) -> None:
+    if account.dial is not None:
+        _check_dial(account.dial, at(path, "dial"), problems)
+        if not (account.dial.hosts or account.outbind):
+            detail = "needs at least one, unless outbind = true"
+            problems.add(at(path, "dial.hosts"), detail)
+    elif account.outbind:
+        detail = "needs a dial table, which says what to bind back with"
+        problems.add(at(path, "outbind"), detail)
+
+
+def _check_dial(dial: Dial, path: str, problems: Problems) -> None:
+    check_ranges(dial, path, problems)
+    _check_hosts(dial.hosts, at(path, "hosts"), problems)
+    if not dial.binds or len(set(dial.binds)) < len(dial.binds):
+        problems.add(at(path, "binds"), "must name at least one kind of bind, and none twice")
+    if dial.version not in DIAL_VERSIONS:
+        problems.add(at(path, "version"), "must be 0x33, 0x34 or 0x50")
+    if dial.longest_pause < dial.shortest_pause:
+        problems.add(at(path, "longest_pause"), "must not be below shortest_pause")
+    for option in ("system_id", "password", "system_type", "address_range"):
+        if not _DIAL_STRING.fullmatch(getattr(dial, option)):
+            problems.add(at(path, option), "must be at most 64 printable ASCII characters")
+    for option in ("tls_ca", "tls_certificate"):
+        if getattr(dial, option) and not dial.tls:
+            problems.add(at(path, option), "is of no use without tls = true")
+
+
+def _check_hosts(hosts: tuple[str, ...], path: str, problems: Problems) -> None:
+    for index, host in enumerate(hosts):
+        try:
+            host_and_port(host)
+        except ValueError as error:
+            problems.add(f"{path}[{index}]", f"{host!r} {error}")
+        if host in hosts[:index]:
+            problems.add(f"{path}[{index}]", f"names {host!r} a second time")
 
 
 def _is_time_zone(name: str) -> bool:

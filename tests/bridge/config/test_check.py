@@ -18,7 +18,7 @@ from bridge.config.check import (
 )
 from bridge.config.read import Problems, Secret
 from bridge.model import Endpoint, Number, Route, Tenant
-from smsc.config import Account, Listener, ListenerTls, Timers
+from smsc.config import Account, Dial, Listener, ListenerTls, Timers
 from smsc.text import charset
 
 ACCOUNT = Account(name="acme", system_id="acme", carrier="acme")
@@ -292,6 +292,51 @@ def test_an_account_has_one_password(plain: Secret, hashed: Secret, problem: str
     found = [str(each) for each in problems.found]
     assert len(found) == (problem is not None)
     assert all(each.startswith(str(problem)) and "hunter22" not in each for each in found)
+
+
+def test_an_account_that_only_we_dial_needs_none() -> None:
+    problems = Problems()
+    none = Secret(given=False, value="")
+
+    check_password(none, none, "a", problems, needed=False)
+
+    assert not problems.found
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"hosts": ("",)}, "a.dial.hosts[0]: '' has no host name"),
+        ({"hosts": ("one", "one")}, "a.dial.hosts[1]: names 'one' a second time"),
+        ({"hosts": ("one:0",)}, "a.dial.hosts[0]: 'one:0' has a port that is not"),
+        ({"hosts": ("2001:db8::1",)}, "a.dial.hosts[0]: '2001:db8::1' is an IPv6 address: put it"),
+        ({"hosts": ()}, "a.dial.hosts: needs at least one, unless outbind = true"),
+        ({"binds": ()}, "a.dial.binds: must name at least one"),
+        ({"binds": ("receiver", "receiver")}, "a.dial.binds: must name at least one"),
+        ({"links": 0}, "a.dial.links: must be 1 to 100"),
+        ({"version": 0x35}, "a.dial.version: must be 0x33, 0x34 or 0x50"),
+        ({"shortest_pause": 0}, "a.dial.shortest_pause: must be 0.01 to"),
+        ({"longest_pause": 0.5}, "a.dial.longest_pause: must not be below shortest_pause"),
+        ({"password": "p" * 65}, "a.dial.password: must be at most 64 printable ASCII"),
+        ({"system_type": "é"}, "a.dial.system_type: must be at most 64 printable ASCII"),
+        ({"tls_ca": "ca.pem"}, "a.dial.tls_ca: is of no use without tls = true"),
+    ],
+)
+def test_dialling(changes: dict[str, object], problem: str) -> None:
+    dial = replace(Dial(hosts=("smsc.example.com", "[2001:db8::1]:2776")), **changes)
+
+    (found,) = said(Declared(accounts={"a": replace(ACCOUNT, dial=dial)}))
+
+    assert found.startswith(problem)
+
+
+def test_an_outbind_needs_something_to_bind_back_with() -> None:
+    account = replace(ACCOUNT, outbind=True)
+
+    assert said(Declared(accounts={"a": account})) == [
+        "a.outbind: needs a dial table, which says what to bind back with"
+    ]
+    assert said(Declared(accounts={"a": replace(account, dial=Dial())})) == []
 
 
 def test_endpoint_secrets() -> None:
