@@ -43,6 +43,7 @@ from bridge.store.contract import Due, Room, Store
 from bridge.store.sqlite.engine import SqliteStore
 from smsc.inbox import LiveLink, Refused
 from smsc.link.connection import Connection
+from smsc.link.dialer import Dialer
 from smsc.link.server import Server, open_listeners
 from smsc.link.tls import TlsError, context_of
 from smsc.message import Millis
@@ -246,6 +247,8 @@ class Carriers:
             )
             for listener in config.listeners
         ]  # fmt: skip
+        self._dialers: dict[str, Dialer] = {}
+        self._nursery: trio.Nursery | None = None  # once dialling may begin
         self._up = False
         process.live.subscribe(self._reconfigured)
 
@@ -267,6 +270,8 @@ class Carriers:
             for each in listening:
                 host, port, *_ = each.socket.getsockname()
                 _log.info("carrier.listening", address=f"{host}:{port}", shared=shared)
+        self._nursery = nursery
+        self._dial()
         self._up = True
 
     def missing(self) -> str:
@@ -275,14 +280,13 @@ class Carriers:
 
     def links(self) -> list[LinkStatus]:
         """Return open links, and those that ended since this was asked last."""
-        now = [status for server in self._servers for status in server.statuses()]
-        return [*now, *self._gate.ended()]
+        return [*self._statuses(), *self._gate.ended()]
 
     def measure(self) -> None:
         """Bring the gauges of links and intake up to date."""
         metrics = self._process.metrics
         metrics.intake_queue.set(self.ingest.waiting)
-        statuses = [status for server in self._servers for status in server.statuses()]
+        statuses = self._statuses()
         metrics.connections.set(len(statuses))
         bound = Counter(status.account for status in statuses if status.state == "bound")
         metrics.links.clear()
@@ -308,17 +312,58 @@ class Carriers:
         """Part from all carriers, then make what they sent durable."""
         self._up = False
         async with trio.open_nursery() as nursery:
-            for server in self._servers:
-                nursery.start_soon(server.drain, deadline)
+            for each in self._ends():
+                nursery.start_soon(each.drain, deadline)
         with trio.move_on_at(deadline + 1):
             await self.ingest.stop()
             return True
         return False
 
     def _reconfigured(self) -> None:
-        """Unbind the links of accounts that are gone."""
-        for server in self._servers:
-            server.refresh()
+        """Unbind the links of accounts that are gone, and dial those that are new."""
+        for each in self._ends():
+            each.refresh()
+        self._dial()
+
+    def _dial(self) -> None:
+        """Have each account that we are to dial dialled, by one process of the node."""
+        if self._nursery is None or not self._up_to_dial():
+            return
+        for account in self._process.live.accounts.values():
+            if (
+                account.enabled
+                and account.dial is not None
+                and account.dial.hosts
+                and account.name not in self._dialers
+            ):
+                self._dialers[account.name] = dialer = Dialer(
+                    account,
+                    listener=self._process.config.listeners[0],
+                    inbox=self.ingest,
+                    gate=self._gate,
+                    clock=clock,
+                    new_link=partial(self._process.ids.new, "lnk"),
+                    rng=random.Random(os.urandom(16)),  # noqa: S311  # spreads pauses, hides nothing
+                    prepare=self._gate.prepare,
+                )
+                self._nursery.start_soon(self._keep_dialling, account.name, dialer)
+
+    async def _keep_dialling(self, name: str, dialer: Dialer) -> None:
+        try:
+            await dialer.run()
+        finally:
+            del self._dialers[name]
+        self._dial()  # it may be wanted again since
+
+    def _up_to_dial(self) -> bool:
+        """Whether it is this process that dials: the node's first one for carriers."""
+        return self._process.number == 0 and not self._process.draining
+
+    def _ends(self) -> list[Server | Dialer]:
+        return [*self._servers, *self._dialers.values()]
+
+    def _statuses(self) -> list[LinkStatus]:
+        return [status for each in self._ends() for status in each.statuses()]
 
 
 class Deliveries:
