@@ -36,6 +36,7 @@ from bridge.intake.orders import Orders
 from bridge.intake.recorder import Recorder
 from bridge.intake.records import Joiner
 from bridge.intake.refusals import Refusals
+from bridge.intake.silence import Silence
 from bridge.janitor import Janitor
 from bridge.model import Outcome
 from bridge.process import ROLES, Part, Process, Role, explained, run
@@ -229,6 +230,11 @@ class Carriers:
             doubt_vanished=process.vanished.doubt,
             announce=lambda: process.announce([self]),
             owe=self.ingest.first,
+            see_to_silent=Silence(
+                lambda: self._gate.links(),  # noqa: PLW0108  # the gate is just being made
+                self.ingest.lost,
+                clock,
+            ).look,
             refusals=self._refusals,
             recorder=self._recorder,
         )

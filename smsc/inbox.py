@@ -96,6 +96,13 @@ class LiveLink(Protocol):
         """Return the link as it is now."""
         ...
 
+    async def answers(self, seconds: float) -> bool:
+        """Ask the peer whether it is there; return whether it said anything within the time.
+
+        The link stays as it is.
+        """
+        ...
+
     async def probe(self, seconds: float) -> bool:
         """Ask the peer whether it is there; return whether it said anything within the time.
 

@@ -18,12 +18,19 @@ class Link:
         self.closed = closed
         self.alive = alive
         self.probed = 0
+        self.asked = 0
         self.hold: trio.Event | None = None
         """While set, a probe waits for it."""
 
     def status(self) -> LinkStatus:
         """As it was given."""
         return self.shown
+
+    async def answers(self, seconds: float) -> bool:
+        """Say so at once if the peer is there, else when the time is up."""
+        self.asked += 1
+        await trio.sleep(0 if self.alive else seconds)
+        return self.alive
 
     async def probe(self, seconds: float) -> bool:
         """Close the link if the peer is not there; ``closed`` hears of it first."""

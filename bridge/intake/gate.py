@@ -19,6 +19,9 @@ round serves all binds that were asked before it began, so that a storm of them 
 that can't bind would only storm. What they send is told UNAVAILABLE meanwhile. Vanished
 processes are then *owed* to intake, which sees to them before it records anything.
 
+*Silent links* of the same account are asked whether their peers are there, before a new one may
+send again what they took: :mod:`bridge.intake.silence`.
+
 *Limits* of links, and what becomes of old ones when they are reached, are in
 :mod:`bridge.intake.places`.
 """
@@ -49,6 +52,10 @@ async def _nothing() -> None:
     await trio.lowlevel.checkpoint()
 
 
+async def _nothing_silent(_account: str) -> None:
+    await trio.lowlevel.checkpoint()
+
+
 class Gate:
     """Decides on binds by the live configuration, and counts links."""
 
@@ -63,15 +70,18 @@ class Gate:
         doubt_vanished: Callable[[], Awaitable[object]] = _nothing,
         announce: Callable[[], Awaitable[object]] = _nothing,
         owe: Callable[[Callable[[], Awaitable[object]]], None] = lambda _: None,
+        see_to_silent: Callable[[str], Awaitable[None]] = _nothing_silent,
     ) -> None:
         """``new_id`` names an order to another process, ``ring`` tells it that there is one.
         ``doubt_vanished`` sees to processes that vanished, ``announce`` tells the store of all
         links of this process, bound or not; both may raise StoreError. ``owe`` has the former
-        done before anything more is recorded, where the store is away."""
+        done before anything more is recorded, where the store is away. ``see_to_silent`` makes
+        doubtful what links of an account took whose peers are gone."""
         self._live = live
         self._doubt_vanished = doubt_vanished
         self._announce = announce
         self._owe = owe
+        self._see_to_silent = see_to_silent
         self._passwords = Passwords()
         self._delays = Delays()
         self._places = Places(threads, clock, new_id=new_id, ring=ring)
@@ -103,6 +113,7 @@ class Gate:
         if refused is not None:
             return refused
         await self._rounds.wait()
+        await self._see_to_silent(account.name)
         if account.max_links and self._places.count(account.name) >= account.max_links:
             await self._places.make_room(account, request.peer)
         # The wait may have been long: decide by what is in force now.

@@ -195,12 +195,10 @@ class Connection:
         self._session.unbind(reason, trio.current_time())
         self._moved()
 
-    async def probe(self, seconds: float) -> bool:
+    async def answers(self, seconds: float) -> bool:
         """Ask the peer whether it is there; return whether any PDU came within ``seconds``.
 
-        A link whose peer stayed silent is closed at once, and inbox and gate have heard of it
-        when this returns. False as well for one that ended meanwhile for any other reason.
-        Cancelling this leaves the link as it is.
+        False as well where the link has ended. It is left as it is, cancelled or not.
         """
         session = self._session
         session.enquire(trio.current_time())
@@ -209,11 +207,21 @@ class Connection:
         if not session.closed:
             with trio.move_on_after(seconds):
                 await heard.wait()
-            if not heard.is_set():
-                self._peer_is_gone = True
-                session.stop("probe-timeout")
-                if self._scope is not None:  # a write that nobody reads must not hold it up
-                    self._scope.cancel()
+        return heard.is_set() and not session.closed
+
+    async def probe(self, seconds: float) -> bool:
+        """Do the same, and close a link whose peer stayed silent.
+
+        Inbox and gate have heard of it when this returns. False as well for one that ended
+        meanwhile for any other reason. Cancelling this leaves the link as it is.
+        """
+        session = self._session
+        answered = await self.answers(seconds)
+        if not answered and not session.closed:
+            self._peer_is_gone = True
+            session.stop("probe-timeout")
+            if self._scope is not None:  # a write that nobody reads must not hold it up
+                self._scope.cancel()
         if session.closed:
             self._report()
             return False

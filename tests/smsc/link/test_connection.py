@@ -706,6 +706,24 @@ async def test_r24_a_probed_peer_that_stays_silent_is_closed_and_reported_first(
         assert len(it.gate.closes) == len(it.inbox.losses) == 1
 
 
+async def test_a_peer_that_is_only_asked_keeps_its_link(autojump_clock: MockClock) -> None:
+    async with line() as it:
+        await it.peer.bind()
+        started = trio.current_time()
+
+        assert not await it.connection.answers(2)
+
+        assert trio.current_time() - started == pytest.approx(2)
+        assert it.connection.status().state == "bound"
+        assert it.inbox.losses == []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(it.connection.answers, 2)
+            assert await it.peer.told() == ("enquire_link", 0, 1)
+            assert await it.peer.told() == ("enquire_link", 0, 2)
+            await it.peer.send(deliver(2))
+        assert await it.peer.told() == ("deliver_sm_resp", 0, 2)
+
+
 async def test_cancelling_closes_and_reports(autojump_clock: MockClock) -> None:
     async with line() as it:
         await it.peer.bind()
