@@ -22,11 +22,18 @@ from smsc.text import charset, udh
 from smsc.wire.errors import WireError
 from smsc.wire.framing import Framer
 from smsc.wire.pdu import HEADER_SIZE, Pdu, Undecodable, decode, named
-from smsc.wire.spec import ARRIVALS, BODIES, COMMAND_NAMES, RESPONSE_BIT, Status
+from smsc.wire.spec import (
+    ARRIVALS,
+    BODIES,
+    COMMAND_NAMES,
+    RESPONSE_BIT,
+    STATUS_NAMES,
+    Status,
+)
 
 __all__ = [
     "BadLine", "Explanation", "Seen", "explain", "explain_cut", "explain_seen", "mask",
-    "parse_input", "to_json", "to_text",
+    "parse_input", "status_name", "to_json", "to_text",
 ]  # fmt: skip
 
 _ANYBODY = Account(name="decode", system_id="decode")
@@ -120,6 +127,11 @@ def explain_seen(frame: bytes, seen: Seen, account: Account | None = None) -> Ex
     """Explain one whole PDU that was seen on the wire. A password in it shows as asterisks."""
     bare = masking.without_password(frame)
     return structs.replace(_frame(bare, account or _ANYBODY, 1), seen=seen)
+
+
+def status_name(status: int) -> str:
+    """Return the name of a command_status, or its number where it has none."""
+    return STATUS_NAMES.get(status, f"{status:08x}")
 
 
 def _written(place: Place) -> str:

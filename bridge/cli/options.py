@@ -108,9 +108,9 @@ def store_path(ctx: click.Context) -> Path:
     Of the configuration no more is read than this: who looks at the store need not have the
     secrets in the environment.
     """
-    if named := _given(ctx, "store"):
+    if named := given(ctx, "store"):
         return Path(named)
-    file = find_config(_given(ctx, "config"))
+    file = find_config(given(ctx, "config"))
     if file is not None:
         try:
             document = tomllib.loads(read_text(file))
@@ -124,7 +124,8 @@ def store_path(ctx: click.Context) -> Path:
     return Path(config.Store().path)
 
 
-def _given(ctx: click.Context | None, option: str) -> str | None:
+def given(ctx: click.Context | None, option: str) -> str | None:
+    """Return an option's text as it was given to a command, or to one that it belongs to."""
     while ctx is not None:
         if isinstance(value := ctx.params.get(option), str):
             return value

@@ -1,7 +1,6 @@
-"""``smsbridge messages | unrouted | dead-letters | links``: looking into the store."""
+"""``smsbridge messages | unrouted | dead-letters``: looking into the store."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -34,8 +33,6 @@ PAGE = 500
 """Rows read at once, however many are asked for."""
 MOST_ID = 2**63 - 1
 """Ids are what a column holds."""
-STALE = 10_000
-"""Milliseconds without a sign after which a process is taken for gone."""
 
 COLUMNS = ("id", "received_at", "carrier", "from", "to", "encoding", "parts", "status", "text")
 _STATUSES = click.Choice(["pending", "delivered", "dead", "unrouted"])
@@ -292,37 +289,3 @@ def _pages_of_ids(
     while page := store.dead_letters(limit=PAGE, before=before, endpoint=endpoint):
         before = page[-1].id
         yield [letter.id for letter in page]
-
-
-@click.command()
-@store_options
-@click.option("--all", "everything", is_flag=True, help="Closed ones of the last day too.")
-@limit_option
-@json_option
-@click.pass_context
-def links(
-    ctx: click.Context, /, *, everything: bool, limit: int, as_json: bool, **_where: str | None
-) -> None:
-    """Show carriers' links: state, peer, window in use, arrivals; refreshed every second."""
-    store = open_store(ctx)
-    alive = [p for p in store.processes() if now() - p.seen_at < STALE]
-    if not any(process.role in {"carrier", "all"} for process in alive):
-        click.echo("No carrier process is running: links are as it last saw them.", err=True)
-    found = (row for row in store.links() if everything or row.state != "closed")
-
-    def shown(row: Any) -> Mapping[str, Any]:
-        facts: dict[str, Any] = msgspec.structs.asdict(row)
-        for name in ("opened_at", "bound_at", "alive_at"):
-            facts[name] = when(facts[name], as_json=as_json)
-        facts["version"] = f"{row.version >> 4}.{row.version & 15}" if row.version else None
-        return facts
-
-    show_list(
-        map(shown, islice(found, limit)),
-        ("link", "account", "state", "kind", "version", "peer", "bound_at", "alive_at", "window",
-         "arrivals", "throttled", "errors", *(("reason",) if everything else ())),
-        as_json=as_json,
-        empty="No link. Carriers bind to the listeners of `smsbridge serve`."
-        if everything
-        else "No link is open; --all shows those that ended within a day.",
-    )  # fmt: skip

@@ -18,11 +18,9 @@ from bridge.store.contract import (
     EventRecord,
     LiveObject,
     MessageRecord,
-    ProcessStatus,
     Settlement,
 )
 from bridge.store.sqlite.engine import SqliteStore
-from smsc.status import LinkStatus
 
 SENDER, NUMBER = "+447700900123", "+447700900999"
 
@@ -245,28 +243,6 @@ def test_an_endpoint_without_dead_letters_is_named(filled: Filled, run: Any) -> 
 @pytest.mark.parametrize("words", [(), ("1", "--all"), ("--all", "--endpoint", "x")])
 def test_sending_again_wants_to_know_which(run: Any, words: tuple[str, ...]) -> None:
     assert "say which" in run("dead-letters", "retry", *words, status=2).err
-
-
-def test_links(filled: Filled, run: Any) -> None:
-    said = run("links").err
-    assert "No carrier process is running" in said
-    assert "No link is open" in said
-    assert "No link." in run("links", "--all").err
-    links = [
-        LinkStatus(
-            link=f"lnk_{state}", account="one", peer="192.0.2.1:2775", state=state, kind="receiver",
-            version=0x34, opened_at=now(), alive_at=now(), arrivals=7,
-        )
-        for state in ("bound", "closed")
-    ]  # fmt: skip
-    status = ProcessStatus(id="prc_1", node="n", pid=1, pid_started=0, role="carrier", started_at=0)
-    filled.store.beat(status, links, now())
-    (row,) = run("links", "--json")
-    assert (row["link"], row["version"], row["arrivals"]) == ("lnk_bound", "3.4", 7)
-    assert len(run("links", "--json", "--all")) == 2
-    said = run("links")
-    assert "lnk_bound" in said.out
-    assert said.err == ""
 
 
 def test_a_store_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,394 @@
+"""``smsbridge links``: carriers' links as they are now, and what carriers were refused."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from bridge.cli.options import (
+    cell,
+    json_option,
+    limit_option,
+    now,
+    open_store,
+    refuse_options,
+    show_json,
+    show_list,
+    store_options,
+    when,
+)
+from bridge.cli.read import pages
+from bridge.cli.recording import end_recording, record
+from bridge.errors import StoreError
+from smsc.message import Millis
+from smsc.status import LinkStatus
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bridge.store.contract import RefusalRow, Store
+    from smsc.config import Account
+
+STALE = 10_000
+"""Milliseconds without a sign after which a process, or what it said of a link, is past."""
+BEAT = 1.0
+"""Seconds between two times that a process tells of its links."""
+PATIENCE = 1.5
+"""Seconds to wait for the next such time."""
+MOST_WATCHED = 200
+"""Links shown by ``--watch``: more fit no terminal."""
+
+COLUMNS = (
+    "account", "state", "kind", "direction", "peer", "version", "tls", "window", "pdus_per_second",
+    "errors", "throttled", "last_enquiry", "age", "link",
+)  # fmt: skip
+
+
+@click.group(invoke_without_command=True)
+@store_options
+@click.option("--account", metavar="NAME", help="Only of this account.")
+@click.option("--all", "everything", is_flag=True, help="Those that ended within a day, too.")
+@click.option("--watch", is_flag=True, help="Refresh every second, until Ctrl-C.")
+@limit_option
+@json_option
+@click.pass_context
+def links(
+    ctx: click.Context,
+    /,
+    *,
+    account: str | None,
+    everything: bool,
+    watch: bool,
+    limit: int,
+    as_json: bool,
+    **_where: str | None,
+) -> None:
+    """Show carriers' links, of all processes: what state they are in and how busy they are.
+
+    The window is requests without an answer yet and how many there may be; last enquiry: since an
+    enquire_link of the carrier, or its answer to ours, last came. PDUs a second are those of the
+    last second. `record` writes down what goes over links, `refused` lists what carriers were
+    refused, and why.
+    """
+    if ctx.invoked_subcommand is not None:
+        refuse_options(ctx)
+        return
+    store = open_store(ctx)
+    look = Look(store, account=account, everything=everything)
+    if watch:
+        try:
+            _watch(look, as_json=as_json)
+        except KeyboardInterrupt:
+            return
+    look.warn()
+    rows = list(look.twice())[:limit]
+    show_list(
+        [shown(row, as_json=as_json) for row in rows],
+        (*COLUMNS, *(("reason",) if everything else ())),
+        as_json=as_json,
+        empty=look.empty(),
+    )
+
+
+links.add_command(record)
+links.add_command(end_recording)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A link, and what two looks at it tell."""
+
+    status: LinkStatus
+    rate: float | None
+    """PDUs a second; None where there was only one look."""
+    window: int
+    """How many requests may be open; 0: not known."""
+    at: Millis
+    """The time of the look."""
+
+    @property
+    def silence(self) -> Millis:
+        """How long its process has said nothing of it, if that is too long; else 0."""
+        if self.status.state == "closed" or not self.status.at:
+            return 0
+        silence = self.at - self.status.at
+        return silence if silence > STALE else 0
+
+
+class Look:
+    """Looks at links, and remembers the look before."""
+
+    def __init__(self, store: "Store", *, account: str | None, everything: bool) -> None:
+        self._store = store
+        self._account = account
+        self._everything = everything
+        self._before: dict[str, LinkStatus] = {}
+        self._rates: dict[str, float] = {}
+        self._accounts: Mapping[str, Account] = {}
+        self._revision = -1
+
+    def once(self) -> Iterator[Row]:
+        """Yield links as they are now. Raises StoreError."""
+        live = self._store.live(self._revision)
+        if live is not None:
+            self._revision = live.revision
+            self._accounts = {each.name: each for each in live.accounts}
+        at = now()
+        found = [
+            status
+            for status in self._store.links()
+            if self._account in (None, status.account)
+            and (self._everything or status.state != "closed")
+        ]
+        for status in found:
+            before = self._before.get(status.link)
+            if before is not None and status.at > before.at:
+                passed = (status.at - before.at) / 1_000
+                self._rates[status.link] = (status.pdus - before.pdus) / passed
+        self._before = {status.link: status for status in found}
+        self._rates = {link: rate for link, rate in self._rates.items() if link in self._before}
+        for status in found:
+            account = self._accounts.get(status.account)
+            window = account.window if account is not None else 0
+            live_now = status.state != "closed"
+            yield Row(status, self._rates.get(status.link) if live_now else None, window, at)
+
+    def twice(self) -> list[Row]:
+        """Return links as they are now, having waited for their next beat, where they have one."""
+        rows = list(self.once())
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and any(
+            row.rate is None and row.status.state != "closed" and row.status.at and not row.silence
+            for row in rows
+        ):
+            time.sleep(BEAT / 8)
+            rows = list(self.once())
+        return rows
+
+    def warn(self) -> None:
+        """Say on standard error what makes the list less than it seems."""
+        for sentence in self.warnings():
+            click.echo(sentence, err=True)
+
+    def warnings(self) -> list[str]:
+        """Return the same as sentences."""
+        said = []
+        carriers = [each for each in self._store.processes() if each.role in {"carrier", "all"}]
+        at = now()
+        alive = [each for each in carriers if at - each.seen_at < STALE]
+        if not alive:
+            said.append("No carrier process is running: links are as it last saw them.")
+        else:
+            said += [
+                f"A carrier process (pid {each.pid} on {each.node.partition('/')[0]}) was last"
+                f" heard of {length(at - each.seen_at)} ago: its links are as they were then."
+                for each in carriers
+                if each not in alive
+            ]
+        return said
+
+    def empty(self) -> str:
+        """Say why there is nothing to show, and what to do about it."""
+        if self._account is not None and self._account not in self._accounts:
+            return f"There is no account {self._account}; `smsbridge check` lists those of a file."
+        of = f" of {self._account}" if self._account else ""
+        refused = f"`smsbridge links refused{f' --account {self._account}' if of else ''}`"
+        if self._everything:
+            return (
+                f"No link{of}. Carriers bind to the listeners of `smsbridge serve`;"
+                f" {refused} lists binds that were refused."
+            )
+        return (
+            f"No link{of} is open; --all shows those that ended within a day,"
+            f" {refused} binds that were refused."
+        )
+
+
+def _watch(look: Look, *, as_json: bool) -> None:
+    """Show links again every second. Ends by KeyboardInterrupt only."""
+    if as_json or not sys.stdout.isatty():
+        while True:
+            for row in look.once():
+                show_json(shown(row, as_json=True))
+            sys.stdout.flush()
+            time.sleep(BEAT)
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(), screen=True, auto_refresh=False) as screen:
+        while True:
+            try:
+                rows = list(look.once())
+                said = [*look.warnings(), *([] if rows else [look.empty()])]
+                parts = [Text(sentence, style="yellow") for sentence in said]
+                left = len(rows) - MOST_WATCHED
+                more = [Text(f"… and {left} more")] if left > 0 else []
+                screen.update(Group(*parts, table(rows[:MOST_WATCHED]), *more), refresh=True)
+            except StoreError as error:
+                screen.update(Text(str(error), style="red"), refresh=True)
+            time.sleep(BEAT)
+
+
+def table(rows: Sequence[Row]) -> "Table":
+    """Return links as a table that is as wide as the terminal, whatever that cuts off."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in COLUMNS:
+        made.add_column(column.replace("_", " "), no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        facts = shown(row, as_json=False)
+        style = "red" if row.silence else "" if row.status.state == "bound" else "dim"
+        made.add_row(*(Text(cell(facts[column])) for column in COLUMNS), style=style)
+    return made
+
+
+def shown(row: Row, *, as_json: bool) -> dict[str, Any]:
+    """Return a link as it is shown."""
+    status = row.status
+    facts: dict[str, Any] = msgspec.structs.asdict(status)
+    for name in ("opened_at", "bound_at", "alive_at", "enquired_at", "at"):
+        facts[name] = when(facts[name] or None, as_json=as_json)
+    facts["version"] = f"{status.version >> 4}.{status.version & 15}" if status.version else None
+    facts["pdus_per_second"] = None if row.rate is None else round(row.rate, 1)
+    since = status.bound_at or status.opened_at
+    if as_json:
+        facts["window_limit"] = row.window or None
+        facts["stale"] = bool(row.silence)
+        return facts
+    facts["tls"] = status.tls or None
+    facts["window"] = f"{status.window}/{row.window}" if row.window else str(status.window)
+    facts["age"] = length(row.at - since)
+    facts["last_enquiry"] = length(row.at - status.enquired_at) if status.enquired_at else None
+    if status.recording:
+        facts["state"] += ", recorded"
+    if row.silence:
+        facts["state"] += f" when last heard of, {length(row.silence)} ago"
+    return facts
+
+
+def length(passed: Millis) -> str:
+    """Write how long something took or is ago, in its largest unit: ``42 s``, ``3 h``."""
+    seconds = max(0, passed) // 1_000
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+@links.command()
+@store_options
+@click.option("--account", metavar="NAME", help='Only of this account; "" for strangers.')
+@click.option("--explain", is_flag=True, help="With the PDUs, explained and masked.")
+@click.option("--unmask", is_flag=True, help="With --explain: numbers and texts in full.")
+@click.option("--before", type=click.IntRange(0), metavar="NUMBER", help="Only older ones.")
+@limit_option
+@json_option
+@click.pass_context
+def refused(
+    ctx: click.Context,
+    /,
+    *,
+    account: str | None,
+    explain: bool,
+    unmask: bool,
+    before: int | None,
+    limit: int,
+    as_json: bool,
+    **_where: str | None,
+) -> None:
+    """List what carriers were refused, newest first: binds and PDUs, each with the reason.
+
+    The newest 1,000 of each account are kept, and of those whom no account knows; of a flood a
+    part. A status of 0 means that there was no answer, or that it was the carrier's.
+    """
+    store = open_store(ctx)
+    found = pages(
+        lambda after, size: store.refusals(
+            account=account, limit=size, before=before if after is None else after
+        ),
+        limit,
+        key="number",
+    )
+    if explain and not as_json:
+        _explain_all(found, store, unmask=unmask, empty=_nothing_refused(account))
+        return
+    accounts = _accounts(store) if explain else {}
+    show_list(
+        (_refusal(row, accounts if explain else None, unmask=unmask, as_json=as_json)
+         for row in found),
+        ("at", "account", "peer", "command", "status_name", "reason"),
+        as_json=as_json,
+        empty=_nothing_refused(account),
+    )  # fmt: skip
+
+
+def _nothing_refused(account: str | None) -> str:
+    return (
+        f"Nothing of {account or 'strangers'} was refused."
+        if account is not None
+        else ("Nothing was refused.")
+    )
+
+
+def _accounts(store: "Store") -> Mapping[str, "Account"]:
+    live = store.live()
+    return {each.name: each for each in live.accounts} if live is not None else {}
+
+
+def _refusal(
+    row: "RefusalRow", accounts: Mapping[str, "Account"] | None, *, unmask: bool, as_json: bool
+) -> dict[str, Any]:
+    """Return a refusal as it is shown; with ``accounts`` its PDU is explained."""
+    from smsc.inspect import as_dict, status_name
+
+    refusal = row.refusal
+    facts: dict[str, Any] = {
+        "number": row.number,
+        "at": when(refusal.at, as_json=as_json),
+        "account": refusal.account if as_json else refusal.account or None,
+        "link": refusal.link,
+        "peer": refusal.peer,
+        "command": refusal.command,
+        "status": refusal.status,
+        "status_name": status_name(refusal.status) if refusal.status else None,
+        "reason": refusal.reason,
+    }
+    if accounts is not None:
+        facts["explained"] = [
+            as_dict(each) for each in _explained(row, accounts.get(refusal.account), unmask=unmask)
+        ]
+    return facts
+
+
+def _explained(row: "RefusalRow", account: "Account | None", *, unmask: bool) -> Iterator[Any]:
+    from smsc.inspect import explain, mask
+
+    if row.refusal.raw:
+        for explanation in explain(row.refusal.raw, account):
+            yield explanation if unmask else mask(explanation)
+
+
+def _explain_all(rows: Iterable["RefusalRow"], store: "Store", *, unmask: bool, empty: str) -> None:
+    from smsc.inspect import to_text
+
+    accounts = _accounts(store)
+    first = True
+    for row in rows:
+        refusal = row.refusal
+        facts = _refusal(row, None, unmask=unmask, as_json=False)
+        words = [facts["at"], facts["account"] or "a stranger", facts["peer"], facts["command"]]
+        if facts["status_name"]:
+            words.append(facts["status_name"])
+        click.echo(("" if first else "\n") + cell("  ".join(words)))
+        click.echo(f"  {cell(refusal.reason)}")
+        for explanation in _explained(row, accounts.get(refusal.account), unmask=unmask):
+            for line in to_text(explanation):
+                click.echo(f"  {cell(line)}")
+        first = False
+    if first:
+        click.echo(empty, err=True)
