@@ -146,6 +146,7 @@ class _Dump:
         """Offset and what stands behind it; ``*`` for rows like the one before."""
         self.end: int | None = None
         """The total, where a last line gives it."""
+        self._last = (0, "")  # the last row that is not ``*``
 
     def take(self, number: int, line: str) -> bool:
         """Take a line that belongs to the dump, or begins it; say whether it did."""
@@ -165,17 +166,18 @@ class _Dump:
             if int(digits, 16):
                 return False
             self.begin = number
-            self.rows.append((0, text))
-            return True
-        offset = self._offset(digits)
+            offset: int | None = 0
+        else:
+            offset = self._offset(digits)
         if offset is None:
             return False
-        self.rows.append((offset, text))
+        self._last = (offset, text)
+        self.rows.append(self._last)
         return True
 
     def _offset(self, digits: str) -> int | None:
         """Return an offset that goes on from the rows so far; None if it does not."""
-        last, text = next(row for row in reversed(self.rows) if row[0] >= 0)
+        last, text = self._last
         most = 1 << 24 if self.rows[-1][0] < 0 else last + 4 * ROW
         goes_on = last + len(_row(text, 4 * ROW))
         found: list[int] = []
@@ -195,8 +197,14 @@ class _Dump:
         usual = ROW  # the width of a row that no offset follows
         if len(self.rows) > 1 and self.rows[1][0] > 0:
             usual = max(ROW, self.rows[1][0])
+        behind = self.end
+        offsets: list[int | None] = []  # of the next row that has one, for each row
+        for offset, _ in reversed(self.rows):
+            offsets.append(behind)
+            behind = offset if offset >= 0 else behind
+        offsets.reverse()
         for place, (offset, text) in enumerate(self.rows):
-            following = next((o for o, _ in self.rows[place + 1 :] if o >= 0), self.end)
+            following = offsets[place]
             if text == "*" and offset < 0:
                 while previous and following is not None and len(whole) < following:
                     whole += previous[: following - len(whole)]
