@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bridge.store.contract import RefusalRow, Store
-    from smsc.config import Account
 
 STALE = 10_000
 """Milliseconds without a sign after which a process, or what it said of a link, is past."""
@@ -126,7 +125,7 @@ class Look:
         self._everything = everything
         self._before: dict[str, LinkStatus] = {}
         self._rates: dict[str, float] = {}
-        self._accounts: Mapping[str, Account] = {}
+        self._accounts: Mapping[str, Any] = {}
         self._revision = -1
 
     def once(self) -> Iterator[Row]:
@@ -335,13 +334,13 @@ def _nothing_refused(account: str | None) -> str:
     )
 
 
-def _accounts(store: "Store") -> Mapping[str, "Account"]:
+def _accounts(store: "Store") -> Mapping[str, Any]:
     live = store.live()
     return {each.name: each for each in live.accounts} if live is not None else {}
 
 
 def _refusal(
-    row: "RefusalRow", accounts: Mapping[str, "Account"] | None, *, unmask: bool, as_json: bool
+    row: "RefusalRow", accounts: Mapping[str, Any] | None, *, unmask: bool, as_json: bool
 ) -> dict[str, Any]:
     """Return a refusal as it is shown; with ``accounts`` its PDU is explained."""
     from smsc.inspect import as_dict, status_name
@@ -365,7 +364,7 @@ def _refusal(
     return facts
 
 
-def _explained(row: "RefusalRow", account: "Account | None", *, unmask: bool) -> Iterator[Any]:
+def _explained(row: "RefusalRow", account: Any, *, unmask: bool) -> Iterator[Any]:
     from smsc.inspect import explain, mask
 
     if row.refusal.raw:
