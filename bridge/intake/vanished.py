@@ -4,6 +4,12 @@ A process that is killed leaves its row in the store, with the last figures of i
 finds the row while the process is gone makes the recent arrivals of those links doubtful, so
 that a carrier that never got its answer, and sends again, is recognised. Only processes of the
 same machine and boot can be judged so; those of other nodes are left to their neighbours.
+
+How far answers were written is in these figures as of the last beat, up to a second before the
+end. Answers since then count as unwritten: a repeat of what they answered is absorbed, not
+delivered marked. That is the safer side, for most of what was answered in the last second was not
+read by a carrier that now sends it again; the price is that a second, equal message, sent as one of
+its own within the time of doubts, is taken for that repeat.
 """
 
 from collections.abc import Callable

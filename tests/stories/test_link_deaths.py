@@ -426,8 +426,7 @@ async def when_the_store_knows_of_the_answer(gateway: Gateway, link: Link) -> No
     ("die", "expected"),
     [
         (before_the_commit, {"absorbed"}),
-        # The store hears of answers once a second. Those written since count as unwritten: of
-        # messages that were sent one is never lost, but one delivered twice unmarked would be.
+        # The store hears of answers once a second; those written since count as unwritten.
         (when_the_answer_is_unread, {"absorbed", "marked"}),
         (when_the_store_knows_of_the_answer, {"marked"}),
     ],

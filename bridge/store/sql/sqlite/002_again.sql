@@ -23,7 +23,7 @@ CREATE TABLE waiting (
 ALTER TABLE fragment_set ADD COLUMN carrier TEXT NOT NULL DEFAULT '';
 ALTER TABLE fragment_set ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;
 UPDATE fragment_set SET
-  octets = (SELECT coalesce(sum(length(body)), 0) FROM fragment WHERE set_id = id),
+  octets = (SELECT coalesce(sum(length(f.body)), 0) FROM fragment f WHERE f.set_id = fragment_set.id),
   carrier = coalesce((SELECT json_extract(CAST(f.body AS TEXT), '$.origin.carrier')
     FROM fragment f WHERE f.set_id = fragment_set.id LIMIT 1), '');
 INSERT INTO waiting SELECT carrier, sum(have), sum(octets) FROM fragment_set
