@@ -33,7 +33,8 @@ from smsc.wire.spec import (
 
 __all__ = [
     "BadLine", "Explanation", "Seen", "explain", "explain_cut", "explain_seen", "mask",
-    "parse_input", "status_name", "to_json", "to_text",
+    "parse_input", "status_name", "to_json", "to_line",
+    "to_text",
 ]  # fmt: skip
 
 _ANYBODY = Account(name="decode", system_id="decode")
@@ -246,7 +247,12 @@ def _seen(seen: Seen | None) -> dict[str, Any]:
     }
 
 
+_LATEST = 253_402_300_799_999_999
+"""The end of the year 9999, in microseconds: a damaged capture may claim anything."""
+
+
 def _time(at: int) -> str:
+    at = min(max(at, 0), _LATEST)
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
     return f"{moment:%Y-%m-%d %H:%M:%S.%f}Z"
 
@@ -410,6 +416,16 @@ def to_text(explanation: Explanation) -> list[str]:
             f"    a link would {consequence}",
         ]
     return lines
+
+
+def to_line(frame: bytes, seen: Seen) -> list[str]:
+    """Return the first lines of an explanation, where there is no time for more of it."""
+    _, command_id, status, sequence = _header(frame)
+    command = COMMAND_NAMES.get(command_id or 0, f"unknown command {command_id or 0:08x}")
+    told = status_name(status or 0) if command_id and command_id & RESPONSE_BIT else ""
+    words = f"{command}, {len(frame)} octets, sequence_number {sequence} {told}"
+    where = f"  {_time(seen.at)}  {seen.source} → {seen.target}"
+    return [words.rstrip(), f"{where}  (too much at once)"]
 
 
 _CONSEQUENCES = {

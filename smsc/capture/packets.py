@@ -6,7 +6,7 @@ what they held is then found missing from its stream: TCP avoids them.
 
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
 from struct import Struct as Packer
 from struct import unpack_from
 from typing import Final
@@ -85,7 +85,8 @@ def _cooked(octets: bytes) -> Unwrapped:
 
 def _cooked_2(octets: bytes) -> Unwrapped:
     kind = int.from_bytes(octets[:2], "big")
-    return (kind, 20) if kind not in _TAGS else _typed(octets, 18)
+    # Behind the header a tag goes on with its network's number and the type of what is inside.
+    return (kind, 20) if kind not in _TAGS else _typed(octets, 22)
 
 
 def _loopback(octets: bytes) -> Unwrapped:
@@ -193,10 +194,9 @@ def frame(
 
     Checksums are right. Raises ValueError where an address is none.
     """
-    ends = [ip_address(source[0]), ip_address(target[0])]
-    if any(end.version == 6 for end in ends):
-        ends = [_as_ipv6(end) for end in ends]
-    from_, to = (end.packed for end in ends)
+    from_, to = _packed(source[0]), _packed(target[0])
+    if len(from_) != len(to):
+        from_, to = _as_ipv6(from_), _as_ipv6(to)
     numbers = (source[1], target[1], sequence & 0xFFFFFFFF, acknowledged & 0xFFFFFFFF)
     size = 20 + len(payload)
     pseudo = from_ + to + size.to_bytes(4, "big") + _TCP.to_bytes(4, "big")
@@ -214,10 +214,13 @@ def frame(
     return b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01" + kind.to_bytes(2, "big") + head + tcp
 
 
-def _as_ipv6(address: IPv4Address | IPv6Address) -> IPv6Address:
-    if isinstance(address, IPv6Address):
-        return address
-    return IPv6Address(b"\0" * 10 + b"\xff\xff" + address.packed)
+@lru_cache(4_096)
+def _packed(address: str) -> bytes:
+    return ip_address(address).packed
+
+
+def _as_ipv6(address: bytes) -> bytes:
+    return address if len(address) == 16 else b"\0" * 10 + b"\xff\xff" + address
 
 
 def checksum(octets: bytes) -> int:

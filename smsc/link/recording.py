@@ -8,8 +8,9 @@ So the event loop does nothing that takes longer than appending to a list, and a
 or full costs the recording, never the link.
 
 *Bounds.* :data:`WAITING` octets in the queue, :data:`FILE` octets a file, :data:`AT_ONCE` PDUs a
-call of ``write``: explaining one takes tens of microseconds of an interpreter that the links need
-as well. What the queue has no room for is left out: the view says so, and the capture has a gap.
+call of ``write``, of which :data:`EXPLAINED` are explained (0.2 ms each, of an interpreter that the
+links need as well) and the others have one line in the view. What the queue has no room for is
+left out: the view says so, and the capture has a gap.
 
 *End.* A recording is :attr:`~Recording.over` when enough PDUs are written, a file is full, writing
 failed, the link ended or :meth:`Recording.stop` was called; the view's last line says which.
@@ -32,12 +33,13 @@ from smsc.capture.packets import Place
 from smsc.capture.writing import Conversation
 from smsc.config import Account
 from smsc.content.masking import without_password
-from smsc.inspect import Seen, explain_seen, mask, to_text
+from smsc.inspect import Seen, explain_seen, mask, to_line, to_text
 from smsc.status import LinkStatus
 
 WAITING: Final = 4 << 20
 FILE: Final = 64 << 20
-AT_ONCE: Final = 500
+AT_ONCE: Final = 1_500
+EXPLAINED: Final = 100
 
 END: Final = "# ended: "
 """What the view's last line begins with."""
@@ -96,6 +98,7 @@ class Recording:
         self._files: list[BinaryIO] = []
         self._conversation: Conversation | None = None
         self._closed = False
+        self._explained = 0  # by this call of write
 
     # -- the tap -----------------------------------------------------------------------------
 
@@ -149,7 +152,7 @@ class Recording:
         try:
             if not self._files:
                 self._open()
-            written = 0
+            self._explained = written = 0
             while self._queue and written < AT_ONCE:
                 entry = self._queue.popleft()
                 self._waiting -= sum(map(len, entry.frames))
@@ -225,13 +228,19 @@ class Recording:
                     return count
                 count += 1
                 self.pdus += 1
-                explanation = explain_seen(frame, Seen(entry.at, source, target), self._account)
-                lines = to_text(explanation if self._unmask else mask(explanation))
-                self._files[0].write(("\n" + "\n".join(map(_line, lines)) + "\n").encode())
+                lines = self._explain(frame, Seen(entry.at, source, target))
+                self._files[0].write(("\n" + "\n".join(lines) + "\n").encode())
                 if self._conversation is not None:
                     bare = without_password(frame)
                     self._files[1].write(self._conversation.say(entry.at, bare, dialler=dialler))
         return count
+
+    def _explain(self, frame: bytes, seen: Seen) -> list[str]:
+        self._explained += 1
+        if self._explained > EXPLAINED:
+            return to_line(frame, seen)
+        explanation = explain_seen(frame, seen, self._account)
+        return list(map(_line, to_text(explanation if self._unmask else mask(explanation))))
 
     def _full(self) -> bool:
         """Whether it is over by what was written."""
@@ -277,7 +286,11 @@ def _pdus(octets: bytes) -> Iterator[bytes]:
 
 def _line(line: str) -> str:
     """Leave no control character of a PDU's to whoever prints the view."""
-    return "".join(char if char.isprintable() else "·" for char in line)
+    return (
+        line
+        if line.isprintable()
+        else "".join(char if char.isprintable() else "·" for char in line)
+    )
 
 
 def _words(error: Exception) -> str:

@@ -9,6 +9,7 @@ import pytest
 from smsc.capture import files
 from smsc.capture.dialogues import Cut, Dialogues
 from smsc.capture.packets import ACK, PSH, SYN, Place, frame
+from smsc.inspect import explain_cut, mask, to_json, to_text
 from smsc.wire.pdu import Pdu, encode
 from smsc.wire.spec import CommandId, DeliverSm, EnquireLink
 
@@ -168,3 +169,16 @@ def test_a_link_type_nobody_reads_is_named() -> None:
     data = files.file_header(147) + files.packet(0, bytes(60))
 
     assert "link type 147" in said(data)
+
+
+def test_nothing_raises_however_damaged() -> None:
+    chance = random.Random(11)
+    whole = capture([(at, STREAM[at : at + 300]) for at in range(0, len(STREAM), 300)])
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(chance.randrange(1, 40)):
+            data[chance.randrange(24, len(data))] = chance.randrange(256)
+        for ports in ((), (2_775,)):
+            for cut in read(bytes(data), ports, piece=chance.randrange(100, 9_000)):
+                to_text(mask(explain_cut(cut)))
+                to_json(explain_cut(cut))

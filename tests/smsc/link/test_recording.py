@@ -193,6 +193,24 @@ def test_a_call_writes_only_so_much(make: Maker, monkeypatch: pytest.MonkeyPatch
     assert recording.done
 
 
+def test_of_very_many_at_once_some_have_only_a_line(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EXPLAINED", 2)
+    recording = make()
+    recording.heard(LINK, [MESSAGE] * 3)
+    recording.said(LINK, ANSWER)
+    recording.stop("enough")
+    recording.write()
+
+    text = view(recording)
+    assert text.count("[15 characters]") == 2
+    assert f"\ndeliver_sm, {len(MESSAGE)} octets, sequence_number 2\n" in text
+    assert "\ndeliver_sm_resp, 17 octets, sequence_number 2 ESME_ROK\n" in text
+    assert SENDER not in text
+    assert len(cuts(recording)) == 4
+
+
 def test_nothing_more_is_taken_once_it_is_over(make: Maker) -> None:
     recording = make()
     recording.heard(LINK, [MESSAGE])
