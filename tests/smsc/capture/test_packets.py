@@ -33,6 +33,7 @@ IP, IP6 = MADE[14:], MADE6[14:]
         (113, bytes(14) + b"\x08\x00" + IP),
         (113, bytes(14) + b"\x81\x00\x00\x07\x08\x00" + IP),
         (276, b"\x08\x00" + bytes(18) + IP),
+        (276, b"\x81\x00" + bytes(18) + b"\x00\x07\x08\x00" + IP),
     ],
 )
 def test_every_link_type_is_unwrapped(link_type: int, octets: bytes) -> None:
