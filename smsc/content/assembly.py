@@ -68,8 +68,8 @@ def join(fragments: Sequence[Fragment]) -> Message:
 
     Of a segment that came twice the first to arrive counts. Segments that are missing show in
     the text as ``[…]`` where they belong, and in :attr:`~smsc.message.Content.missing`. The
-    origin is that of the part that arrived last; what else the parts carry is taken from the
-    first part in order that has it.
+    origin is that of the part that arrived last; what else the parts carry, each parameter for
+    itself, is taken from the first part in order that has it.
     """
     arrived = sorted(fragments, key=lambda fragment: fragment.origin.received_at)
     by_seq: dict[int, Fragment] = {}
@@ -95,9 +95,19 @@ def join(fragments: Sequence[Fragment]) -> Message:
         total,
         next((f.sent_at for f in ordered if f.sent_at is not None), None),
         next((f.carrier_message_id for f in ordered if f.carrier_message_id is not None), None),
-        tuple(tlv for tlv in first.tlvs if tlv[0] not in _SEGMENT_TAGS),
+        _tlvs(ordered),
         metadata,
     )
+
+
+def _tlvs(ordered: Sequence[Fragment]) -> tuple[tuple[int, bytes], ...]:
+    found: list[tuple[int, bytes]] = []
+    known: set[int] = set(_SEGMENT_TAGS)
+    for fragment in ordered:
+        fresh = [tlv for tlv in fragment.tlvs if tlv[0] not in known]
+        found += fresh  # repeated ones too
+        known.update(tag for tag, _ in fresh)
+    return tuple(found)
 
 
 def _read(by_seq: dict[int, Fragment], total: int, flags: dict[str, None]) -> tuple[str, str]:

@@ -78,6 +78,8 @@ def interpret(
     if tlvs:
         of_tlvs(tlvs, metadata)
         carrier_message_id, sent_at = _named(pdu, account)
+    if pdu.trailing:
+        metadata["tail"] = pdu.trailing.hex()
     by_text = not kind and account.receipt_by_text
     if concat is not None and concat.total > 1:
         how = whole.reading_of(account, by_text=by_text) if is_receipt or by_text else None

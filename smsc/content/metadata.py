@@ -98,6 +98,8 @@ NAMES: Final = {
     "dest_addr_np_information": "number portability, in hexadecimal",
     "dest_addr_np_country": "its country, in hexadecimal",
     "billing_identification": "in hexadecimal",
+    # -- what was left over ----------------------------------------------------------------
+    "tail": "octets behind the last parameter that could be read, in hexadecimal",
 }
 """Every name of metadata, in one place, and what it holds."""
 
@@ -125,16 +127,20 @@ def _alert(name: str, value: bytes, metadata: Metadata) -> None:
 
 
 _BCD = "0123456789*#abc"
+_DIALLED = frozenset("+0123456789*#")
 
 
 def _callback(name: str, value: bytes, metadata: Metadata) -> None:
-    """SMPP 3.4 §5.3.2.36: digit mode, type of number, plan, digits as BCD (0) or ASCII (1)."""
+    """SMPP 3.4 §5.3.2.36: digit mode, type of number, plan, digits.
+
+    The mode is how the phone is told them: as BCD (0) or ASCII (1). Here they are ASCII in either,
+    says the same section; some senders have them in BCD all the same. No number is both.
+    """
     if len(value) < 4:
         return
     mode, ton, npi = value[:3]
-    if mode & 1:
-        digits = text_of(value[3:]) or ""
-    else:
+    digits = text_of(value[3:]) or ""
+    if not mode & 1 and not _DIALLED.issuperset(digits):
         halves = [half for octet in value[3:] for half in (octet & 15, octet >> 4)]
         digits = "".join(_BCD[half] for half in halves if half < 15)
     if digits:

@@ -19,7 +19,7 @@ _TAILS: Final = {
     "tlv-overrun": (Status.ESME_RINVPARLEN, "an optional parameter runs past the end"),
     "trailing": (Status.ESME_RINVOPTPARSTREAM, "octets behind the last optional parameter"),
 }
-"""Flag of a tail that was dropped → what it is refused with (SMPP 3.4 §5.1.3), in words."""
+"""Flag of a broken tail → what it is refused with (SMPP 3.4 §5.1.3), in words."""
 
 
 def as_wanted(pdu: Pdu, account: Account | None) -> Pdu | Undecodable:

@@ -268,6 +268,15 @@ def test_what_the_parts_carry_is_merged() -> None:
     assert message.content.flags == ("tlv-overrun", "unknown-coding")
 
 
+def test_r01_of_every_parameter_those_of_the_first_part_that_has_it_are_kept() -> None:
+    parts = [
+        replace(fragment(1, b"a"), tlvs=((0x1401, b"1"), (0x1401, b"2"))),
+        replace(fragment(2, b"b"), tlvs=((0x1401, b"3"), (0x1402, b"4"), (0x1402, b"4"))),
+    ]
+
+    assert join(parts).tlvs == ((0x1401, b"1"), (0x1401, b"2"), (0x1402, b"4"), (0x1402, b"4"))
+
+
 def _cut(octets: bytes, places: Sequence[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(octets) + 1) for place in places), len(octets)]
     return [octets[begin:end] for begin, end in pairwise(edges)]

@@ -10,7 +10,7 @@ from smsc.content.interpret import interpret, unreadable
 from smsc.content.whole import join
 from smsc.message import Address, Arrival, Concat, Fragment, Message, Receipt, Unreadable
 from smsc.wire.pdu import Pdu, Undecodable, decode, encode
-from smsc.wire.spec import COMMANDS, Body, DataSm, DeliverSm, EnquireLink, SubmitSm, Tag
+from smsc.wire.spec import COMMANDS, Body, CommandId, DataSm, DeliverSm, EnquireLink, SubmitSm, Tag
 
 ACCOUNT = Account(name="acme-1", system_id="acme", carrier="acme")
 
@@ -136,6 +136,21 @@ def test_r01_unknown_and_repeated_parameters_are_kept() -> None:
     tlvs = ((0x1454, b"\0"), (0x0204, b"\0\1"), (0x0204, b"\0\2"))
 
     assert message(arrive(deliver(b"hi"), *tlvs)).tlvs == tlvs
+
+
+@pytest.mark.parametrize(
+    ("tail", "flag"), [(b"\x14\x01\x00\x09abc", "tlv-overrun"), (b"\0\0", "trailing")]
+)
+def test_r02_what_a_bad_tail_held_is_kept_beside_the_text(tail: bytes, flag: str) -> None:
+    frame = encode(Pdu(CommandId.deliver_sm, 0, 7, deliver(b"hi"), ((0x1454, b"\1"),), (), tail))
+    pdu = decode(frame)
+    assert isinstance(pdu, Pdu)
+    arrival = message(interpret(pdu, frame, ACCOUNT, link="lnk_1", place=3, received_at=1000))
+
+    assert arrival.content.text == "hi"
+    assert arrival.content.flags == (flag,)
+    assert arrival.tlvs == ((0x1454, b"\1"),)
+    assert arrival.metadata == {"tail": tail.hex()}
 
 
 def test_r16_a_header_that_is_none_is_text() -> None:

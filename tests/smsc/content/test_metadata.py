@@ -39,6 +39,7 @@ def of(*tlvs: tuple[int, bytes]) -> Metadata:
         (Tag.callback_num, b"\1\1\1" + b"447700900123", {"callback_num": "+447700900123"}),
         (Tag.callback_num, b"\1\0\0" + b"100\0", {"callback_num": "100"}),
         (Tag.callback_num, bytes.fromhex("000101447700091032"), {"callback_num": "+447700900123"}),
+        (Tag.callback_num, b"\0\1\1" + b"447700900123", {"callback_num": "+447700900123"}),
         (Tag.callback_num_atag, b"\0Office", {"callback_num_atag": "Office"}),
         (Tag.callback_num_atag, b"\x08\x00H\x00i", {"callback_num_atag": "Hi"}),
         (Tag.ms_msg_wait_facilities, b"\x80", {"waiting": "voicemail", "waiting_active": 1}),
