@@ -6,11 +6,12 @@ A hash is meant to be slow, and a carrier that lost its network reconnects with 
 at once. Hence: parameters that cost some 20 ms (19 MiB, two passes, one lane; the defaults cost
 129 ms), two threads that hash, and a cache of successes. The cache holds no password: its keys
 are keyed hashes of hash and password, the key is drawn at start and never leaves the process.
-Failures are not cached, and a system_id that does not exist is checked against a hash of
-nothing, so that it takes as long as a wrong password.
+Who asks what is being checked waits for that check: a storm of binds costs one hash. Failures are
+not cached, and a system_id that does not exist is checked against a hash of nothing, so that it
+takes as long as a wrong password.
 
-*Bound.* At most 256 checks wait; more are refused as busy. The cache keeps 1,024 successes and
-forgets the one not used for longest.
+*Bound.* At most 256 different checks wait; more are refused as busy. The cache keeps 1,024
+successes and forgets the one not used for longest.
 """
 
 import hashlib
@@ -62,6 +63,14 @@ def verify(hashed: str, password: str) -> bool:
     return False
 
 
+class _Check:
+    """A check that is under way."""
+
+    def __init__(self) -> None:
+        self.right: bool | None = None
+        self.done = trio.Event()
+
+
 class Passwords:
     """Checks passwords in threads, and remembers those that were right."""
 
@@ -69,7 +78,7 @@ class Passwords:
         self._key = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._threads = trio.CapacityLimiter(HASHING_THREADS)
-        self._waiting = 0
+        self._checks: dict[bytes, _Check] = {}
 
     async def check(self, hashed: str, password: str) -> bool:
         """Say whether a hash is that of a password; an empty hash is nobody's.
@@ -82,22 +91,27 @@ class Passwords:
             self._right.move_to_end(mark)
             await trio.lowlevel.checkpoint()
             return True
-        if self._waiting >= MOST_WAITING:
+        while (other := self._checks.get(mark)) is not None:
+            await other.done.wait()
+            if other.right is not None:  # else whoever had it checked gave up
+                return other.right
+        if len(self._checks) >= MOST_WAITING:
             raise Busy
-        self._waiting += 1
+        check = self._checks[mark] = _Check()
         try:
-            right = await trio.to_thread.run_sync(
+            check.right = await trio.to_thread.run_sync(
                 partial(verify, hashed, password),
                 limiter=self._threads,
                 abandon_on_cancel=True,
             )
         finally:
-            self._waiting -= 1
-        if right:
+            del self._checks[mark]
+            check.done.set()
+        if check.right:
             self._right[mark] = None
             if len(self._right) > MOST_CACHED:
                 self._right.popitem(last=False)
-        return right
+        return check.right
 
     def _mark(self, hashed: str, password: str) -> bytes:
         # The hash has no NUL, so that no other pair runs together alike.

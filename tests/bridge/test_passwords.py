@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 
 from bridge import passwords
 from bridge.passwords import Busy, Passwords, hash_password, verify
@@ -53,6 +54,42 @@ async def test_only_successes_are_remembered(counted: list[str]) -> None:
         assert not await checks.check(HASH, "wrong")
 
     assert len(counted) == 3
+
+
+async def test_r24_a_storm_of_equal_binds_costs_one_hash(counted: list[str]) -> None:
+    checks = Passwords()
+    found: list[bool] = []
+
+    async def check(password: str) -> None:
+        found.append(await checks.check(HASH, password))
+
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for _ in range(1_000):
+                nursery.start_soon(check, "secret08")
+                nursery.start_soon(check, "guess")
+
+    assert len(counted) == 2
+    assert (found.count(True), found.count(False)) == (1_000, 1_000)
+
+
+async def test_who_gives_up_leaves_the_check_to_the_next() -> None:
+    checks = Passwords()
+    found: list[bool] = []
+
+    async def check(scope: trio.CancelScope) -> None:
+        with scope:
+            found.append(await checks.check(HASH, "secret08"))
+
+    first = trio.CancelScope()
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for scope in (first, trio.CancelScope(), trio.CancelScope()):
+                nursery.start_soon(check, scope)
+            await trio.testing.wait_all_tasks_blocked()
+            first.cancel()
+
+    assert found == [True, True]
 
 
 async def test_a_new_hash_is_not_taken_for_the_old_one(counted: list[str]) -> None:
