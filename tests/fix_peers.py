@@ -39,7 +39,8 @@ Order = tuple[str, Fields]
 """A command and its fields, as :mod:`tests.peers` know them; octets as ``{"hex": …}``."""
 Told = dict[str, Any]
 """A PDU the gateway sent, as a peer read it: ``command``, ``status``, ``sequence``, and of
-``system_id``, ``message_id``, ``sc_interface_version`` what was in it."""
+``system_id``, ``password``, ``interface_version``, ``sc_interface_version`` and ``message_id``
+what was in it."""
 
 
 def octets(data: bytes) -> dict[str, str]:
@@ -107,9 +108,18 @@ class Driver:
         result: list[Told] = json.loads(line)
         return result
 
-    async def dial(self, port: int, **options: Any) -> None:
+    async def dial(self, port: int) -> None:
         """Connect."""
-        await self.do(dial=port, **options)
+        await self.do(dial=port)
+
+    async def listen(self) -> int:
+        """Be an SMSC for the gateway to dial; the port."""
+        (found,) = await self.do(listen=True)
+        return int(found["port"])
+
+    async def tell(self, *requests: Order) -> None:
+        """Send what has no response."""
+        await self.do(tell=requests)
 
     async def send(self, *requests: Order) -> list[Told]:
         """Send all of these at once; their responses, in the order of the requests."""
@@ -157,6 +167,21 @@ async def events_of(gateway: Gateway, customer: Customer, *, before: int, new: i
     return [each.event for each in received]
 
 
+async def link_closed(gateway: Gateway, kind: str, *, reason: str) -> dict[str, Any]:
+    """What the gateway logged of a link of this kind that ended for this reason, once it did."""
+    found: list[dict[str, Any]] = []
+
+    def told() -> bool:
+        lines = gateway.log_file.read_bytes().splitlines(keepends=True)
+        said = [json.loads(line) for line in lines if line[:1] == b"{" and line[-1:] == b"\n"]
+        found[:] = [line for line in said if line.get("event") == "session.closed"]
+        found[:] = [line for line in found if (line["kind"], line["reason"]) == (kind, reason)]
+        return bool(found)
+
+    await gateway.until(told)
+    return found[-1]
+
+
 # The judge: what went over the wire, as a capture that tshark reads.
 
 SMPP_PORT = 2775
@@ -181,23 +206,24 @@ class Relay:
     """Stands between carriers and the gateway and keeps what they said. Made by
     :func:`open_relay`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, ours: bool) -> None:
         self.port = port
-        """Where carriers connect instead."""
+        """Where to connect instead."""
+        self._ours = ours
         self.conversations: list[Conversation] = []
 
-    async def join(self, target: int, carrier: trio.SocketStream) -> None:
-        """Carry octets between a carrier and the gateway's port until both sides have ended."""
+    async def join(self, target: int, dialled: trio.SocketStream) -> None:
+        """Carry octets between who dialled and a port until both sides have ended."""
         conversation: Conversation = []
         self.conversations.append(conversation)
         async with (
-            carrier,
-            await trio.open_tcp_stream("127.0.0.1", target) as gateway,
+            dialled,
+            await trio.open_tcp_stream("127.0.0.1", target) as there,
             trio.open_nursery() as nursery,
         ):
             carry = partial(_carry, conversation, nursery.cancel_scope)
-            nursery.start_soon(carry, carrier, gateway, False)
-            nursery.start_soon(carry, gateway, carrier, True)
+            nursery.start_soon(carry, dialled, there, self._ours)
+            nursery.start_soon(carry, there, dialled, not self._ours)
 
 
 async def _carry(
@@ -228,14 +254,15 @@ def _command_length(data: bytes) -> int:
 
 
 @asynccontextmanager
-async def open_relay(target: int) -> AsyncIterator[Relay]:
-    """A relay to this port of the gateway."""
+async def open_relay(target: int, *, ours: bool = False) -> AsyncIterator[Relay]:
+    """A relay to this port of the gateway, or, where ``ours`` says that it is the gateway who
+    dials, of a carrier."""
     (listening,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    relay = Relay(listening.socket.getsockname()[1])
+    relay = Relay(listening.socket.getsockname()[1], ours=ours)
     async with trio.open_nursery() as nursery:
 
-        async def serve(carrier: trio.SocketStream) -> None:
-            await relay.join(target, carrier)
+        async def serve(dialled: trio.SocketStream) -> None:
+            await relay.join(target, dialled)
 
         nursery.start_soon(trio.serve_listeners, serve, [listening])
         yield relay

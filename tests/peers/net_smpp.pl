@@ -1,5 +1,5 @@
-# A carrier played by Perl's Net::SMPP. Takes the orders of node_smpp.js, except that {"dial": PORT}
-# also takes "version", and that answers to what the gateway asks are given while it waits itself.
+# A carrier played by Perl's Net::SMPP. Takes the orders of node_smpp.js; what the gateway asks is
+# answered while it waits for something itself.
 use strict;
 use warnings;
 
@@ -8,7 +8,7 @@ use Net::SMPP;
 
 $| = 1;
 my $json = JSON::PP->new->canonical;
-my ($session, @asked);
+my ($listener, $session, @asked);
 
 # Perl keeps texts and octets in one type: what goes to the library is octets only.
 sub octets {
@@ -24,9 +24,10 @@ sub told {
         status   => $pdu->{status} + 0,
         sequence => $pdu->{seq} + 0,
     );
-    for my $name (qw(system_id message_id)) {
+    for my $name (qw(system_id password message_id)) {
         $told{$name} = $pdu->{$name} if defined $pdu->{$name};
     }
+    $told{interface_version} = $pdu->{interface_version} + 0 if defined $pdu->{interface_version};
     $told{sc_interface_version} = unpack 'C', $pdu->{sc_interface_version}
         if defined $pdu->{sc_interface_version};
     return \%told;
@@ -35,21 +36,26 @@ sub told {
 # The next PDU; what the gateway asks is answered. Nothing at the end of the connection.
 sub next_pdu {
     my $pdu = $session->read_pdu or return;
-    if ($pdu->{cmd} == Net::SMPP::CMD_enquire_link) {
-        $session->enquire_link_resp(seq => $pdu->{seq});
-    } elsif ($pdu->{cmd} == Net::SMPP::CMD_unbind) {
-        $session->unbind_resp(seq => $pdu->{seq});
+    if (!($pdu->{cmd} & 0x80000000)) {
+        my $answer = $pdu->explain_cmd . '_resp';
+        my @fields = $answer =~ /^bind_/ ? (system_id => 'smsc') : ();
+        $session->$answer(seq => $pdu->{seq}, @fields);
     }
     push @asked, $pdu if !($pdu->{cmd} & 0x80000000);
     return $pdu;
 }
 
 sub dial {
-    my ($order) = @_;
-    my @version = $order->{version} ? (smpp_version => $order->{version}) : ();
-    $session = Net::SMPP->new_connect('127.0.0.1', port => $order->{dial}, async => 1, @version)
+    my ($port) = @_;
+    $session = Net::SMPP->new_connect('127.0.0.1', port => $port, async => 1)
         or die "can't connect: $!";
     return [];
+}
+
+sub listen_here {
+    $listener = Net::SMPP->new_listen('127.0.0.1', port => 0, async => 1)
+        or die "can't listen: $!";
+    return [{port => $listener->sockport}];
 }
 
 sub request {
@@ -70,8 +76,15 @@ sub send_all {
     return [map { $answers{$_} // die "no answer to $_" } @sequences];
 }
 
+sub say_only {
+    my ($requests) = @_;
+    request(@$_) for @$requests;
+    return [];
+}
+
 sub wait_for {
     my ($command, $times) = @_;
+    $session ||= $listener->accept or die "can't accept: $!";
     while (1) {
         my @found = grep { $_->{command} eq $command } map { told($_) } @asked;
         return \@found if @found >= $times;
@@ -88,9 +101,11 @@ sub closed {
 while (my $line = <STDIN>) {
     my $order = $json->decode($line);
     my $result
-        = $order->{dial}  ? dial($order)
-        : $order->{send}  ? send_all($order->{send})
-        : $order->{await} ? wait_for($order->{await}, $order->{times} || 1)
-        :                   closed();
+        = $order->{dial}   ? dial($order->{dial})
+        : $order->{listen} ? listen_here()
+        : $order->{send}   ? send_all($order->{send})
+        : $order->{tell}   ? say_only($order->{tell})
+        : $order->{await}  ? wait_for($order->{await}, $order->{times} || 1)
+        :                    closed();
     print $json->encode($result), "\n";
 }

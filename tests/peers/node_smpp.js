@@ -3,11 +3,13 @@
  * each with one line on standard output:
  *
  *   {"dial": PORT}                     connect                                      → []
+ *   {"listen": true}                   have the gateway dial us                     → [{port}]
  *   {"send": [[COMMAND, FIELDS], …]}   send all, then wait for all responses        → responses
+ *   {"tell": [[COMMAND, FIELDS], …]}   send all, expect nothing                     → []
  *   {"await": COMMAND, "times": N}     wait until the gateway has asked so N times  → its requests
  *   {"closed": true}                   wait for the end of the connection           → []
  *
- * Octets are written {"hex": "…"}. enquire_link and unbind are answered as they come.
+ * Octets are written {"hex": "…"}. What the gateway asks is answered ESME_ROK as it comes.
  */
 'use strict';
 
@@ -31,28 +33,41 @@ function octets(value) {
 function told(pdu) {
   const {command, command_status: status, sequence_number: sequence, ...rest} = pdu;
   const fields = {};
-  for (const name of ['system_id', 'sc_interface_version', 'message_id']) {
+  for (const name of [
+    'system_id', 'password', 'interface_version', 'sc_interface_version', 'message_id',
+  ]) {
     if (rest[name] !== undefined) fields[name] = rest[name];
   }
   return {command, status, sequence, ...fields};
 }
 
+function begin(begun) {
+  session = begun;
+  session.socket.setNoDelay(true);
+  ended = new Promise((done) => session.on('close', () => done([])));
+  session.on('error', (error) => process.stderr.write(`${error.stack}\n`));
+  session.on('pdu', (pdu) => {
+    if (pdu.isResponse()) return;
+    const fields = pdu.command.startsWith('bind_') ? {system_id: 'smsc'} : {};
+    session.send(pdu.response(fields), () => {
+      asked.push(told(pdu));
+      noticed();
+    });
+  });
+}
+
 function dial(port) {
   return new Promise((resolve, reject) => {
-    session = smpp.connect({url: `smpp://127.0.0.1:${port}`}, () => resolve([]));
-    session.socket.setNoDelay(true);
-    ended = new Promise((done) => session.on('close', () => done([])));
-    session.on('error', (error) => {
-      process.stderr.write(`${error.stack}\n`);
-      reject(error);
-    });
-    session.on('pdu', (pdu) => {
-      if (pdu.isResponse()) return;
-      session.send(pdu.response(), () => {
-        asked.push(told(pdu));
-        noticed();
-      });
-    });
+    begin(smpp.connect({url: `smpp://127.0.0.1:${port}`}, () => resolve([])));
+    session.on('error', reject);
+  });
+}
+
+function listen() {
+  return new Promise((resolve) => {
+    const server = smpp.createServer(begin);
+    server.listen(0, '127.0.0.1', () => resolve([{port: server.address().port}]));
+    server.unref();
   });
 }
 
@@ -61,6 +76,11 @@ function send(requests) {
     ended.then(() => reject(new Error(`closed before ${command} was answered`)));
     session[command](octets(fields || {}), (pdu) => resolve(told(pdu)));
   })));
+}
+
+function tell(requests) {
+  for (const [command, fields] of requests) session[command](octets(fields || {}));
+  return [];
 }
 
 function wait(command, times) {
@@ -78,6 +98,8 @@ async function main() {
     const order = JSON.parse(line);
     let result;
     if (order.dial) result = await dial(order.dial);
+    else if (order.listen) result = await listen();
+    else if (order.tell) result = tell(order.tell);
     else if (order.send) result = await send(order.send);
     else if (order.await) result = await wait(order.await, order.times || 1);
     else result = await ended;

@@ -22,7 +22,16 @@ from tests.fix_gateway import (
     open_gateway,
     routed,
 )
-from tests.fix_peers import Addresses, Driver, Fields, Order, events_of, octets, open_driver
+from tests.fix_peers import (
+    Addresses,
+    Driver,
+    Fields,
+    Order,
+    events_of,
+    link_closed,
+    octets,
+    open_driver,
+)
 
 BOUND = 60
 LIBRARIES = ("node_smpp", "net_smpp")
@@ -52,10 +61,6 @@ class Line:
             assert event["data"]["fromNumber"] == f"+{SENDER}"
             assert event["data"]["toNumber"] == NUMBER
         return [event["data"] for event in came]
-
-    async def logged(self, words: str) -> None:
-        """Return once the gateway has logged this."""
-        await self.gateway.until(lambda: words in self.gateway.log())
 
     async def text(self, *requests: Order) -> str:
         """The text of the one message that comes of these."""
@@ -122,7 +127,7 @@ async def test_every_kind_of_bind_delivers_in_every_way(
             (unbound,) = await line.driver.send(("unbind", {}))
             assert (unbound["command"], unbound["status"]) == ("unbind_resp", ROK)
             await line.driver.closed()
-            await line.logged(f'"kind":"{kind}","version":52,"reason":"unbound-by-peer"')
+            await link_closed(line.gateway, kind, reason="unbound-by-peer")
 
 
 async def test_a_version_of_old_is_told_nothing_it_does_not_know(
