@@ -89,7 +89,7 @@ def store_part(bench: Bench, seq: int, ref: int = 7) -> None:
     bench.store.record([fragment_record(part, bench.ids, 1_800)])
 
 
-async def test_a_message_whose_time_is_up_is_delivered_with_gaps(bench: Bench) -> None:
+async def test_r15_a_message_whose_time_is_up_is_delivered_with_gaps(bench: Bench) -> None:
     store_part(bench, 2)
     assert not await bench.janitor.expire_sets()
     assert bench.texts() == []

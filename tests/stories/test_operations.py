@@ -1,5 +1,6 @@
 """Starting, changing and ending a gateway, and what it says when it can't."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -157,7 +158,7 @@ async def test_what_nobody_wants_is_rok_and_listed(tmp_path: Path) -> None:
     assert {row["status"] for row in listed} == {"unrouted"}
 
 
-async def test_links_are_listed_and_health_and_metrics_answer(tmp_path: Path) -> None:
+async def test_r25_links_are_listed_and_health_and_metrics_answer(tmp_path: Path) -> None:
     with trio.fail_after(BOUND):
         async with (
             open_customer([SECRET]) as customer,
@@ -176,7 +177,7 @@ async def test_links_are_listed_and_health_and_metrics_answer(tmp_path: Path) ->
             assert (await gateway.get("/livez"))[0] == 200
             status, page = await gateway.get("/metrics")
             assert status == 200
-            assert "smsbridge_" in page
+            assert re.search(r'^smsbridge_links\{[^}]*account="one"[^}]*\} 1\b', page, re.MULTILINE)
             log = gateway.log_file.read_text(encoding="utf-8")
 
     for secret in (PASSWORD, SECRET, "900123", "900999"):

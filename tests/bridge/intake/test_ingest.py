@@ -98,7 +98,7 @@ async def test_arrivals_are_stored_then_told_so(bench: Bench) -> None:
     assert bench.told == {STORED: 2}
 
 
-async def test_nothing_is_said_before_the_commit_has_returned(bench: Bench) -> None:
+async def test_r22_nothing_is_said_before_the_commit_has_returned(bench: Bench) -> None:
     bench.threads.hold = trio.Event()
     async with bench.running(), trio.open_nursery() as nursery:
         told = bench.taking(nursery, message(1))
@@ -141,7 +141,7 @@ async def test_no_batch_is_larger_than_a_transaction_may_be(bench: Bench) -> Non
     assert sorted(places) == list(range(3_700))
 
 
-async def test_more_than_may_wait_is_throttled(bench: Bench) -> None:
+async def test_r23_more_than_may_wait_is_throttled(bench: Bench) -> None:
     bench.threads.hold = trio.Event()
     async with bench.running(), trio.open_nursery() as nursery:
         first = bench.taking(nursery, *(message(place) for place in range(4_000)))
@@ -202,7 +202,7 @@ async def test_time_counts_from_the_taking_not_from_the_batch(
         bench.threads.hold.set()
 
 
-async def test_a_store_that_fails_is_told_at_once_and_heals(bench: Bench) -> None:
+async def test_r22_a_store_that_fails_is_told_at_once_and_heals(bench: Bench) -> None:
     async with bench.running():
         bench.store.fault = away
         for place in range(3):
@@ -213,7 +213,7 @@ async def test_a_store_that_fails_is_told_at_once_and_heals(bench: Bench) -> Non
     assert len(bench.store.messages()) == 1
 
 
-async def test_a_full_disk_is_told_before_the_store_notices(
+async def test_r22_a_full_disk_is_told_before_the_store_notices(
     bench: Bench, autojump_clock: MockClock
 ) -> None:
     async with bench.running():

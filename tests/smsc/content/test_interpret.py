@@ -1,5 +1,5 @@
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -159,6 +159,28 @@ def test_r16_a_header_that_is_none_is_text() -> None:
 
     assert arrival.content.text == "hello"
     assert arrival.content.flags == ("bad-udh",)
+
+
+@pytest.mark.parametrize(
+    ("header", "bits", "reference"),
+    [
+        ("050003000201", 8, 0),  # no reference is as good as any
+        ("060804beef0201", 16, 0xBEEF),
+        ("0b05040b8423f000030c0201", 8, 12),  # behind ports
+        ("0c240101080400000201250101", 16, 0),  # between shift tables
+    ],
+)
+def test_r16_a_segment_is_found_wherever_and_however_it_is_named(
+    header: str, bits: Literal[8, 16], reference: int
+) -> None:
+    """R16: also in a message of class 2, and with other bits of esm_class set."""
+    udh = bytes.fromhex(header)
+    arrival = fragment(arrive(deliver(udh + b"hi", esm_class=0xC3, data_coding=0xF2)))
+
+    assert arrival.concat == Concat("udh", bits, reference, 2, 1)
+    assert (arrival.part.udh, arrival.part.octets) == (udh, b"hi")
+    assert arrival.metadata["message_class"] == 2
+    assert arrival.metadata["reply_path"] == 1
 
 
 def test_an_impossible_segment_is_a_message() -> None:

@@ -77,7 +77,7 @@ def test_stored_is_rok_and_only_submit_and_data_carry_the_id(
     ("command", "length"),
     [(CommandId.deliver_sm, 17), (CommandId.submit_sm, 16), (CommandId.data_sm, 17)],
 )
-def test_other_verdicts_are_temporary_errors(
+def test_r22_other_verdicts_are_temporary_errors(
     kind: VerdictKind, status: Status, command: CommandId, length: int
 ) -> None:
     octets = answers.verdict_told(command, Verdict(kind), 7)

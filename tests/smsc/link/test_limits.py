@@ -6,14 +6,14 @@ from smsc.config import Account, Listener
 from smsc.link.limits import Admission, TokenBucket, pdu_limit
 
 
-def test_rate_zero_limits_nothing() -> None:
+def test_r25_rate_zero_limits_nothing() -> None:
     """R25: 0 is off."""
     bucket = TokenBucket(0, 0, 0.0)
 
     assert all(bucket.take(0.0) for _ in range(10_000))
 
 
-def test_burst_zero_is_one_second_worth() -> None:
+def test_r25_burst_zero_is_one_second_worth() -> None:
     bucket = TokenBucket(5, 0, 0.0)
 
     assert [bucket.take(0.0) for _ in range(6)] == [True] * 5 + [False]

@@ -75,11 +75,11 @@ def test_canonical_names_are_their_own(name: str) -> None:
         ("", "", ()),
     ],
 )
-def test_ucs2(hex_: str, text: str, flags: tuple[str, ...]) -> None:
+def test_r12_ucs2(hex_: str, text: str, flags: tuple[str, ...]) -> None:
     assert charset.decode("ucs2", bytes.fromhex(hex_)) == (text, flags)
 
 
-def test_ucs2_little_endian_honours_a_mark() -> None:
+def test_r12_ucs2_little_endian_honours_a_mark() -> None:
     assert charset.decode("ucs2-le", b"A\0")[0] == "A"
     assert charset.decode("ucs2-le", b"\xfe\xff\0A")[0] == "A"
 
