@@ -59,6 +59,7 @@ class Dial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     password: str = ""
     """What we bind with: the carrier must be told it in plain, so it is kept as it is."""
     system_type: str = ""
+    """What kind of system we say we are, where the carrier names one for us."""
     version: int = 0x34
     """interface_version of our binds: 0x33, 0x34 or 0x50."""
     address_range: str = ""
@@ -207,8 +208,11 @@ class Listener(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A port carriers connect to."""
 
     host: str = "0.0.0.0"  # noqa: S104  # carriers come from outside: that is its job
+    """Address to listen on, or a name that stands for some; ``::`` for IPv6."""
     port: int = 2775
+    """0: any free port."""
     timers: Timers = Timers()
+    """How long its links may take."""
     pdu_limit: int = 131_072
     """Largest command_length accepted, in octets; above it framing is lost and the link closed."""
     unbound_limit: int = 1_024

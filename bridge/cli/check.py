@@ -1,6 +1,6 @@
 """``smsbridge check``: what a configuration would do, without doing it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -46,7 +46,10 @@ def _plan(source: str, local: "Config", live: "LiveFile") -> dict[str, object]:
         },
         "accounts": [
             {"name": each.name, "system_id": each.system_id, "carrier": each.carrier or each.name,
-             "enabled": each.enabled, "binds": list(each.binds)}
+             "enabled": each.enabled, "binds": list(each.binds),
+             "dials": list(each.dial.hosts) if each.dial else [], "outbind": each.outbind,
+             "allow_from": list(each.allow_from), "certificates": len(each.certificates),
+             "require_tls": each.require_tls}
             for each in live.accounts
         ],
         "numbers": [
@@ -71,6 +74,38 @@ def _shown(url: str) -> str:
     return head + (mark and "?…")
 
 
+def _guarded(account: Any) -> str:
+    """Say whose binds are looked at at all."""
+    words = []
+    if account.allow_from:
+        words.append(f"from {', '.join(account.allow_from)}")
+    if account.certificates:
+        number = len(account.certificates)
+        words.append(f"with one of {number} certificates" if number > 1 else "with its certificate")
+    elif account.require_tls:
+        words.append("over TLS")
+    return f"only {', '.join(words)}" if words else ""
+
+
+def _dialled(account: Any) -> str:
+    """Say whom we dial for an account, and what else we bind by ourselves."""
+    dial = account.dial
+    if dial is None:
+        return ""
+    words = []
+    if dial.hosts:
+        kinds = " and ".join(dial.binds)
+        links = f"{dial.links} links" if dial.links > 1 else "one link"
+        secured = " over TLS" if dial.tls else ""
+        to = ", then ".join(dial.hosts)
+        words.append(
+            f"we dial {to}{secured} as {dial.system_id or account.system_id}: {links} as {kinds}"
+        )
+    if account.outbind:
+        words.append(f"we bind back as {dial.binds[0]} where it sends an outbind")
+    return "; ".join(words)
+
+
 def _prose(source: str, local: "Config", live: "LiveFile") -> list[str]:
     routes = {route.name: route for route in live.routes}
     endpoints = {endpoint.name: endpoint for endpoint in live.endpoints}
@@ -79,7 +114,8 @@ def _prose(source: str, local: "Config", live: "LiveFile") -> list[str]:
     for each in local.listeners:
         mutual = ", with client certificates" if each.tls and each.tls.client_ca else ""
         secured = f" (TLS{mutual})" if each.tls else ""
-        lines.append(f"carriers    {each.host}:{each.port}{secured}{shared}")
+        balanced = f", behind balancers in {', '.join(each.proxies)}" if each.proxies else ""
+        lines.append(f"carriers    {each.host}:{each.port}{secured}{shared}{balanced}")
     lines += [
         f"api         http://{local.api.host}:{local.api.port}",
         f"store       {local.store.path}",
@@ -88,7 +124,10 @@ def _prose(source: str, local: "Config", live: "LiveFile") -> list[str]:
     for account in live.accounts:
         off = "" if account.enabled else "  (disabled)"
         carrier = account.carrier or account.name
-        lines.append(f"  {account.name}  binds as {account.system_id}, carrier {carrier}{off}")
+        binds = account.password_hash or account.name in live.passwords or account.dial is None
+        comes = f"binds as {account.system_id}, " if binds else ""
+        lines.append(f"  {account.name}  {comes}carrier {carrier}{off}")
+        lines += [f"    {words}" for words in (_guarded(account), _dialled(account)) if words]
     if not live.accounts:
         lines.append("  none: no carrier can bind")
     lines += ["", "numbers"]

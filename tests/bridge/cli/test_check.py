@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -159,3 +160,83 @@ def test_every_option_with_its_meaning(capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr().out
     assert "shutdown_timeout = 30" in said
     tomllib.loads(said)
+
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "conf" / "accounts").glob("*.toml"))
+
+
+@pytest.fixture
+def example(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    certificates: Certificates,
+) -> Path:
+    """One of the carriers we ship, with the secrets and files it speaks of."""
+    text = request.param.read_text(encoding="utf-8")
+    for variable in re.findall(r'env = "(\w+)"', text):
+        monkeypatch.setenv(variable, "s3cret-s3cret")
+    (tmp_path / "password").write_text("s3cret-s3cret\n")
+    for name, path in (
+        ("national.password", str(tmp_path / "password")),
+        ("carriers.pem", certificates.ca),
+    ):
+        text = text.replace(f"/etc/smsbridge/{name}", path)
+    ours = f'certificate = "{certificates.server}.pem"\nkey = "{certificates.server}.key"'
+    text = text.replace('certificate = "/etc/smsbridge/tls.pem"', ours)
+    made: Path = tmp_path / request.param.name
+    made.write_text(text)
+    return made
+
+
+@pytest.mark.parametrize("example", EXAMPLES, indirect=True, ids=lambda path: path.stem)
+def test_the_carriers_we_ship_are_fine(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["check", "--config", str(example)]) == 0
+
+    said = capsys.readouterr().out
+    assert f"{example} is fine." in said
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("example", EXAMPLES, indirect=True, ids=lambda path: path.stem)
+def test_how_their_links_come_about_is_said(
+    example: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.run(["check", "--config", str(example)])
+
+    expected = {
+        "latin1": "    we dial smpp-a.example.com:2775, then smpp-b.example.com:2775 as latin1:"
+        " 2 links as transceiver",
+        "national": "  national  binds as national, carrier national",
+        "two-sites": "    only from 192.0.2.0/25, 2001:db8:1::/48, with its certificate",
+    }
+    assert expected[example.stem] in capsys.readouterr().out.splitlines()
+
+
+def test_they_show_what_sets_carriers_apart() -> None:
+    shown = {
+        option
+        for path in EXAMPLES
+        for account in tomllib.loads(path.read_text(encoding="utf-8"))["accounts"]
+        for option in account
+    }
+
+    assert shown >= {
+        "allow_from", "certificates", "require_tls", "dial", "charsets", "packed",
+        "default_country", "strip_trailing_nul", "time_zone", "sent_at_tlv", "message_id_tlv",
+        "repeats_by_id", "receipt_by_text", "receipt_ids", "unreadable", "rate", "burst",
+        "max_links", "window", "carrier", "binds",
+    }  # fmt: skip
+
+
+def test_what_we_bind_back_is_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(
+        GOOD + '[[accounts]]\nname = "back"\nsystem_id = "back"\npassword = "x"\noutbind = true\n'
+        'require_tls = true\n[accounts.dial]\npassword = "y"\nbinds = ["receiver"]\n'
+    )
+    assert cli.run(["check", "--config", str(file)]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "  back  binds as back, carrier back" in lines
+    assert "    only over TLS" in lines
+    assert "    we bind back as receiver where it sends an outbind" in lines

@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
+import pytest
+from msgspec import Struct
+
 from bridge.config import Config, load
-from bridge.config.print import full_toml
+from bridge.config.print import _docstrings, full_toml
+from smsc.config import Account, Dial, Listener, ListenerTls, Timers
 
 FULL = Path(__file__).parents[3] / "conf" / "full.toml"
 
@@ -23,6 +28,15 @@ def test_what_it_says_are_the_defaults() -> None:
     assert config == Config()
     assert live.accounts[0].max_links == 8
     assert live.endpoints[0].retry_schedule[:3] == (0, 5, 30)
+
+
+@pytest.mark.parametrize("kind", [Account, Dial, Listener, ListenerTls, Timers])
+def test_every_option_of_the_carrier_side_is_documented_where_it_is_defined(
+    kind: type[Struct],
+) -> None:
+    documented = set(_docstrings(kind))
+
+    assert {field.name for field in msgspec.structs.fields(kind)} - documented == set()
 
 
 def test_every_option_has_its_documentation() -> None:

@@ -174,7 +174,7 @@ def test_a_link_type_nobody_reads_is_named() -> None:
 def test_nothing_raises_however_damaged() -> None:
     chance = random.Random(11)
     whole = capture([(at, STREAM[at : at + 300]) for at in range(0, len(STREAM), 300)])
-    for _ in range(300):
+    for _ in range(50):
         data = bytearray(whole)
         for _ in range(chance.randrange(1, 40)):
             data[chance.randrange(24, len(data))] = chance.randrange(256)
