@@ -102,7 +102,8 @@ class Recorder:
         self._had = {(order, link) for order, link in self._had if order in self._orders}
         for running in self._running.values():
             if running.order.id not in self._orders:
-                self._stop(running, "the order was ended")
+                over = running.order.until <= now
+                self._stop(running, "its time was up" if over else "the order was ended")
         if self._orders:
             for link in self._links.values():
                 self._consider(link, link.status())

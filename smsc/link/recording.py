@@ -206,6 +206,7 @@ class Recording:
             self._conversation = Conversation(dialler, dialled)
             self._files.append(_make(self.capture))
             self._files[1].write(self._conversation.begin(self._clock()))
+            lines.append("in the capture the octets are real, and the packets made up around them")
         self._files[0].write("".join(f"# {line}\n" for line in lines).encode())
 
     def _write(self, entry: _Entry) -> int:

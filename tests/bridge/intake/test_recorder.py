@@ -167,6 +167,7 @@ async def test_its_time_runs_out_without_anybody_saying_so(
         recorder.opened(link)
         recorder.obey([ORDER])
         clock.now += MINUTE
+        recorder.obey([])
         text = await until_ended(recordings / "ord_1" / "acme-lnk_1.txt")
 
     assert "# ended: its time was up; 0 PDUs" in text

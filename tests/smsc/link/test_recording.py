@@ -70,10 +70,11 @@ def test_both_ways_are_in_both_files(make: Maker) -> None:
     write_all(recording)
 
     lines = view(recording).splitlines()
-    assert lines[:3] == [
+    assert lines[:4] == [
         "# head",
         "# link lnk_1 of account acme, accepted, peer 192.0.2.1:40000",
         "# transceiver, SMPP 3.4, connected since 2025-10-09 08:53:20Z",
+        "# in the capture the octets are real, and the packets made up around them",
     ]
     assert [line.split(",")[0] for line in lines if line.startswith("deliver_sm")] == [
         "deliver_sm", "deliver_sm", "deliver_sm_resp", "deliver_sm_resp",
