@@ -42,7 +42,7 @@ from bridge.store.contract import (
 )
 from bridge.store.listing import QuarantineRow
 from smsc.config import Account
-from smsc.content import assembly, reading
+from smsc.content import assembly, reading, whole
 from smsc.message import Arrival, Fragment, Message, Millis, Receipt, Unreadable
 
 Became = Literal["message", "receipt", "fragment", "repeat", "stays", "gone"]
@@ -119,7 +119,7 @@ class Reader:
                 return msgspec.json.decode(raw, type=Receipt)
             return msgspec.json.decode(raw, type=Message)
         if raw.startswith(b"["):
-            return assembly.join(msgspec.json.decode(raw, type=list[Fragment]))
+            return whole.join(msgspec.json.decode(raw, type=list[Fragment]))
         account = self._accounts.get(row.account)
         if account is None:
             return f"there is no account {row.account!r} any more"

@@ -14,7 +14,7 @@ from bridge.intake.routing import RoutingTable
 from bridge.store.contract import Join, MessageRecord, Recorded, Reread
 from bridge.store.listing import QuarantineRow
 from smsc.config import Account
-from smsc.message import Arrival, Unreadable
+from smsc.message import Arrival, ReceiptReading, Unreadable
 from smsc.wire.pdu import encode
 from tests.fix_intake import LIVE, NOW, FaultyStore, fragment, message, new_ids, origin, receipt
 from tests.fix_peer import deliver
@@ -153,19 +153,23 @@ def test_one_read_long_after_waits_for_others_from_now_on(store: Picky) -> None:
     assert content(store) == ["part1part2"]
 
 
-def test_a_set_that_could_not_be_joined_is_joined(store: Picky) -> None:
+@pytest.mark.parametrize(("how", "became"), [(None, "message"), (ReceiptReading(), "receipt")])
+def test_a_set_that_could_not_be_joined_is_joined(
+    store: Picky, how: ReceiptReading | None, became: str
+) -> None:
     def broken(_: object) -> MessageRecord:
         raise ZeroDivisionError
 
     ids = new_ids()
-    recorded = store.record([fragment_record(fragment(n), ids, 1_800) for n in (1, 2)])
+    parts = [replace(fragment(n), receipt=how) for n in (1, 2)]
+    recorded = store.record([fragment_record(part, ids, 1_800) for part in parts])
     store.complete([recorded[1].set_id], broken)
     rows = store.quarantined()
     assert len(rows) == 1
 
     (result,) = again(store, rows)
 
-    assert result.became == "message"
+    assert result.became == became
     assert content(store) == ["part1part2"]
 
 
