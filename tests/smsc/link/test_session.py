@@ -5,9 +5,8 @@ from typing import get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from smsc.config import Account, BindKind, Dial, Listener, Timers
+from smsc.config import Account, BindKind, Listener, Timers
 from smsc.inbox import BindRefusal, BindVerdict
 from smsc.link import answers
 from smsc.link.events import Arrived, BindAnswered, BindAsked, OutbindAsked
@@ -15,12 +14,10 @@ from smsc.link.phases import Phase, reaction
 from smsc.link.session import Session
 from smsc.message import Verdict, VerdictKind
 from smsc.wire.errors import WireError
-from smsc.wire.framing import Framer
 from smsc.wire.pdu import Pdu, Undecodable, decode, encode
 from smsc.wire.spec import (
     BODIES,
     RESPONSE_BIT,
-    BindTransceiver,
     CommandId,
     EnquireLinkResp,
     GenericNack,
@@ -28,181 +25,23 @@ from smsc.wire.spec import (
     Status,
     UnbindResp,
 )
-
-ACCOUNT = Account(name="acme", system_id="acme", window=10, unreadable="reject")
-DIAL = Dial(hosts=("smsc.example.com",), system_id="us", password="ours", system_type="gw")
-DIALLING = Account(
-    name="acme", system_id="acme", window=10, unreadable="reject", dial=DIAL, outbind=True
+from tests.fix_sessions import (
+    ACCOUNT,
+    DIALLING,
+    LISTENER,
+    LOST,
+    REQUESTS,
+    STORED,
+    UNKNOWN,
+    bound,
+    dialling,
+    expected,
+    in_phase,
+    request,
+    sent,
+    told,
+    unreadable,
 )
-LISTENER = Listener()
-STORED = Verdict(VerdictKind.STORED, "msg_1")
-LOST = WireError("close", Status.ESME_RINVCMDLEN, "command_length", 0, "2147483648 octets")
-UNKNOWN = 0x00000110
-REQUESTS = [*(int(c) for c in BODIES if not c & RESPONSE_BIT), UNKNOWN]
-MESSAGES = {CommandId.deliver_sm, CommandId.submit_sm, CommandId.data_sm}
-BINDS = {CommandId.bind_receiver, CommandId.bind_transmitter, CommandId.bind_transceiver}
-
-
-def request(command: int, sequence: int = 1) -> Pdu | Undecodable:
-    """A request with default fields; an unknown one without a body."""
-    if command in BODIES:
-        return Pdu(command, 0, sequence, BODIES[command]())
-    return decode(struct.pack(">IIII", 16, command, 0, sequence))
-
-
-def unreadable(command: int, sequence: int = 1) -> Undecodable:
-    error = WireError("answer", Status.ESME_RINVMSGLEN, "short_message", 40, "too short")
-    return Undecodable(command, 0, sequence, error, struct.pack(">IIII", 16, command, 0, sequence))
-
-
-def sent(session: Session) -> list[Pdu]:
-    """What the session wrote since the last time, written and confirmed."""
-    pdus = read(session.data_to_send())
-    session.sent()
-    return pdus
-
-
-def read(octets: bytes) -> list[Pdu]:
-    framer = Framer(1 << 20)
-    pdus = [decode(frame) for frame in framer.feed(octets)]
-    assert not framer.pending
-    assert framer.lost is None
-    return [pdu for pdu in pdus if isinstance(pdu, Pdu)]
-
-
-def told(session: Session) -> list[tuple[str, int, int]]:
-    """The same as (command, status, sequence_number)."""
-    return [
-        (CommandId(pdu.command_id).name, pdu.command_status, pdu.sequence_number)
-        for pdu in sent(session)
-    ]
-
-
-def bound(
-    account: Account = ACCOUNT, listener: Listener = LISTENER, now: float = 0.0, version: int = 0x34
-) -> Session:
-    session = Session(listener, now)
-    session.receive(
-        Pdu(CommandId.bind_transceiver, 0, 1, BindTransceiver("acme", "pw", "", version)), now
-    )
-    session.answer_bind(BindVerdict(account=account), now)
-    sent(session)
-    return session
-
-
-def dialling(account: Account = DIALLING, now: float = 0.0) -> Session:
-    """A session that we dialled, our bind sent with the number 1."""
-    session = Session(LISTENER, now, dialled=True)
-    session.bind(account, "transceiver", now)
-    sent(session)
-    return session
-
-
-def in_phase(phase: Phase) -> Session:
-    """A session in each of its states, nothing unsent."""
-    if phase is Phase.OPEN:
-        return Session(LISTENER, 0.0)
-    if phase is Phase.BINDING:
-        session = Session(LISTENER, 0.0)
-        session.receive(request(CommandId.bind_receiver, 99), 0.0)
-        return session
-    if phase is Phase.OUTBOUND:
-        session = Session(LISTENER, 0.0)
-        session.receive(request(CommandId.outbind, 99), 0.0)
-        return session
-    if phase is Phase.ASKING:
-        return dialling()
-    session = bound()
-    if phase in (Phase.LEAVING, Phase.LEFT):
-        session.receive(request(CommandId.deliver_sm, 99), 0.0)  # what parting waits for
-    if phase in (Phase.LEAVING, Phase.UNBINDING):
-        session.unbind("test", 0.0)
-    elif phase is Phase.LEFT:
-        session.receive(request(CommandId.unbind, 98), 0.0)
-    elif phase is Phase.CLOSED:
-        session.stop("test")
-    sent(session)
-    assert session.phase is phase
-    return session
-
-
-# The table: what each request is answered with in each state. None: no answer at once.
-
-ROK, STATE, BOUND, COMMAND = (
-    Status.ESME_ROK,
-    Status.ESME_RINVBNDSTS,
-    Status.ESME_RALYBND,
-    Status.ESME_RINVCMDID,
-)
-LATER = Status.ESME_RX_T_APPN
-
-TABLE: dict[str, dict[Phase, Status | None]] = {
-    "bind": {
-        Phase.OPEN: None,
-        Phase.BINDING: STATE,
-        Phase.OUTBOUND: STATE,
-        Phase.ASKING: STATE,
-        Phase.BOUND: BOUND,
-        Phase.LEAVING: STATE,
-        Phase.UNBINDING: STATE,
-        Phase.LEFT: STATE,
-        Phase.CLOSED: STATE,
-    },
-    "outbind": {
-        **dict.fromkeys(Phase, STATE),
-        Phase.OPEN: None,
-        Phase.OUTBOUND: None,
-        Phase.ASKING: None,
-    },
-    "message": {
-        Phase.OPEN: STATE,
-        Phase.BINDING: STATE,
-        Phase.OUTBOUND: LATER,
-        Phase.ASKING: LATER,
-        Phase.BOUND: None,
-        Phase.LEAVING: LATER,
-        Phase.UNBINDING: LATER,
-        Phase.LEFT: STATE,
-        Phase.CLOSED: STATE,
-    },
-    "unbind": {
-        Phase.OPEN: STATE,
-        Phase.BINDING: STATE,
-        Phase.OUTBOUND: STATE,
-        Phase.ASKING: STATE,
-        Phase.BOUND: ROK,
-        Phase.LEAVING: None,
-        Phase.UNBINDING: ROK,
-        Phase.LEFT: STATE,
-        Phase.CLOSED: STATE,
-    },
-    "enquire_link": {**dict.fromkeys(Phase, ROK), Phase.CLOSED: STATE},
-    "alert_notification": {**dict.fromkeys(Phase, STATE), Phase.BOUND: None},
-    "unknown": dict.fromkeys(Phase, COMMAND),
-}
-FOREIGN: dict[int, int] = {
-    CommandId.query_sm: Status.ESME_RQUERYFAIL,
-    CommandId.cancel_sm: Status.ESME_RCANCELFAIL,
-    CommandId.replace_sm: Status.ESME_RREPLACEFAIL,
-    CommandId.submit_multi: Status.ESME_RSUBMITFAIL,
-    CommandId.broadcast_sm: Status.ESME_RBCASTFAIL,
-    CommandId.query_broadcast_sm: Status.ESME_RBCASTQUERYFAIL,
-    CommandId.cancel_broadcast_sm: Status.ESME_RBCASTCANCELFAIL,
-}
-
-
-def expected(phase: Phase, command: int) -> int | None:
-    if command in FOREIGN:
-        return FOREIGN[CommandId(command)] if phase is Phase.BOUND else STATE
-    if command in BINDS:
-        row = "bind"
-    elif command in MESSAGES:
-        row = "message"
-    elif command == UNKNOWN:
-        row = "unknown"
-    else:
-        row = CommandId(command).name
-    return TABLE[row][phase]
 
 
 @pytest.mark.parametrize("command", REQUESTS)
@@ -889,166 +728,3 @@ def test_every_request_gets_exactly_one_answer_with_its_number(
         pdu.sequence_number for pdu in sent(session) if pdu.command_id & RESPONSE_BIT
     )
     assert answered == owed
-
-
-class SessionMachine(RuleBasedStateMachine):
-    """Both sides and the clock do what they like; the books must balance."""
-
-    @initialize(
-        window=st.integers(1, 4),
-        rate=st.sampled_from([0, 0, 2]),
-        binds=st.sampled_from([True, True, True, False]),
-    )
-    def begin(self, window: int, rate: int, binds: bool) -> None:
-        self.account = Account(name="acme", system_id="acme", window=window, rate=rate)
-        self.now = 0.0
-        self.session = Session(LISTENER, self.now)
-        self.owed: Counter[int] = Counter()
-        self.open: list[int] = []
-        self.late: set[int] = set()  # places whose verdicts came after the end
-        self.ours: list[Pdu] = []
-        self.sequence = 0
-        self.phases = [self.session.phase]
-        if binds:
-            self.bind(bad=False)
-
-    def receive(self, pdu: Pdu | Undecodable, *, answered: bool = True) -> None:
-        if answered:
-            self.owed[pdu.sequence_number] += 1
-        event = self.session.receive(pdu, self.now)
-        if isinstance(event, Arrived):
-            self.open.append(event.place)
-
-    def number(self) -> int:
-        self.sequence += 1
-        return self.sequence % 7
-
-    @rule(command=st.sampled_from(sorted(MESSAGES)), count=st.integers(1, 6))
-    def messages(self, command: int, count: int) -> None:
-        for _ in range(count):
-            self.receive(request(command, self.number()))
-
-    @rule(
-        command=st.sampled_from(
-            [
-                c
-                for c in REQUESTS
-                if c not in (CommandId.outbind, CommandId.alert_notification, CommandId.unbind)
-            ]
-        )
-    )
-    def any_request(self, command: int) -> None:
-        self.receive(request(command, self.number()))
-
-    @rule(command=st.sampled_from(REQUESTS))
-    def unreadable_request(self, command: int) -> None:
-        self.receive(unreadable(command, self.number()))
-
-    @rule(bad=st.booleans())
-    def bind(self, bad: bool) -> None:
-        self.receive(request(CommandId.bind_transceiver, self.number()))
-        refused = BindVerdict(refusal="disabled")
-        self.session.answer_bind(refused if bad else BindVerdict(account=self.account), self.now)
-
-    @rule()
-    def bind_and_wait(self) -> None:
-        self.receive(request(CommandId.bind_transmitter, self.number()))
-
-    @precondition(lambda self: self.open)
-    @rule(data=st.data(), kind=st.sampled_from(VerdictKind))
-    def verdict(self, data: st.DataObject, kind: VerdictKind) -> None:
-        place = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
-        if self.session.closed:
-            self.late.add(place)
-        self.session.answer(place, Verdict(kind, "msg_1"), self.now)
-
-    @precondition(lambda self: self.ours)
-    @rule(nack=st.booleans())
-    def answer_us(self, nack: bool) -> None:
-        ours = self.ours.pop(0)
-        command = CommandId.generic_nack if nack else ours.command_id | RESPONSE_BIT
-        self.receive(Pdu(command, 0, ours.sequence_number, None), answered=False)
-
-    @precondition(lambda self: self.sequence > 8)
-    @rule()
-    def peer_unbinds(self) -> None:
-        self.receive(request(CommandId.unbind, self.number()))
-
-    @rule(seconds=st.sampled_from([0.1, 0.1, 5.0, 11.0, 31.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-        self.session.tick(self.now)
-
-    @precondition(lambda self: self.sequence > 8)  # let the link live a little
-    @rule()
-    def we_unbind(self) -> None:
-        self.session.unbind("test", self.now)
-
-    @rule()
-    def we_enquire(self) -> None:
-        self.session.enquire(self.now)
-
-    @precondition(lambda self: self.sequence > 8)  # let the link live a little
-    @rule()
-    def stream_ends(self) -> None:
-        self.session.end_of_stream(self.now)
-
-    @precondition(lambda self: self.sequence > 8)  # let the link live a little
-    @rule()
-    def framing_lost(self) -> None:
-        if self.session.phase not in (Phase.LEFT, Phase.CLOSED):
-            self.owed[0] += 1
-        self.session.framing_lost(LOST, self.now)
-
-    @rule(confirmed=st.booleans())
-    def write(self, confirmed: bool) -> None:
-        pdus = read(self.session.data_to_send())
-        if confirmed:
-            self.session.sent()
-        for pdu in pdus:
-            if pdu.command_id & RESPONSE_BIT:
-                self.owed[pdu.sequence_number] -= 1
-            else:
-                self.ours.append(pdu)
-        assert min(self.owed.values(), default=0) >= 0
-
-    @invariant()
-    def the_window_holds(self) -> None:
-        assert self.session.window <= self.account.window
-
-    @invariant()
-    def books_balance(self) -> None:
-        session = self.session
-        unanswered = session.unanswered()
-        assert len(set(unanswered)) == len(unanswered)
-        assert set(self.open) <= set(unanswered)
-        assert 0 <= session.answered_up_to() <= session.arrivals
-        if session.parted:
-            assert session.closed
-            assert not unanswered
-        assert bool(session.reason) or session.state in ("open", "bound")
-
-    @invariant()
-    def an_end_is_final_and_a_wait_is_bounded(self) -> None:
-        if self.phases[-1] is Phase.CLOSED:
-            assert self.session.phase is Phase.CLOSED
-        self.phases.append(self.session.phase)
-        assert (self.session.next_deadline() is None) == self.session.closed
-
-    def teardown(self) -> None:
-        if not hasattr(self, "session"):
-            return
-        session = self.session
-        session.answer_bind(BindVerdict(refusal="unavailable"), self.now)
-        if session.closed:
-            self.late |= set(self.open)
-        for place in self.open:
-            session.answer(place, STORED, self.now)
-        self.write(confirmed=True)
-        # All that was asked is answered, but for verdicts that came after the end.
-        assert self.owed.total() == len(self.late)
-        assert set(session.unanswered()) >= self.late
-
-
-SessionMachine.TestCase.settings = settings(max_examples=150, deadline=None)
-TestSession = SessionMachine.TestCase
