@@ -27,6 +27,7 @@ send again what they took: :mod:`bridge.intake.silence`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 import trio
@@ -46,6 +47,9 @@ from smsc.peer import address_of, is_permitted
 from smsc.status import LinkStatus
 
 _log: FilteringBoundLogger = structlog.get_logger()
+
+APART = 0.05
+"""Seconds from one round to the next: what a round costs grows with the links there are."""
 
 
 async def _nothing() -> None:
@@ -71,6 +75,7 @@ class Gate:
         announce: Callable[[], Awaitable[object]] = _nothing,
         owe: Callable[[Callable[[], Awaitable[object]]], None] = lambda _: None,
         see_to_silent: Callable[[str], Awaitable[None]] = _nothing_silent,
+        apart: float = APART,
     ) -> None:
         """``new_id`` names an order to another process, ``ring`` tells it that there is one.
         ``doubt_vanished`` sees to processes that vanished, ``announce`` tells the store of all
@@ -82,10 +87,12 @@ class Gate:
         self._announce = announce
         self._owe = owe
         self._see_to_silent = see_to_silent
+        self._silences: dict[str, Rounds] = {}  # by account
         self._passwords = Passwords()
         self._delays = Delays()
         self._places = Places(threads, clock, new_id=new_id, ring=ring)
-        self._rounds = Rounds(self._have_round)
+        self._apart = apart
+        self._rounds = Rounds(self._have_round, apart=apart)
         self._away = False
 
     # -- the port --------------------------------------------------------------------------
@@ -113,7 +120,7 @@ class Gate:
         if refused is not None:
             return refused
         await self._rounds.wait()
-        await self._see_to_silent(account.name)
+        await self._silences_of(account.name).wait()
         if account.max_links and self._places.count(account.name) >= account.max_links:
             await self._places.make_room(account, request.peer)
         # The wait may have been long: decide by what is in force now.
@@ -123,8 +130,7 @@ class Gate:
         refused = _kept_out(latest, request) or _refused(latest, request)
         if refused is not None:
             return refused
-        count = self._places.count(latest.name)
-        if latest.max_links and count >= latest.max_links:
+        if latest.max_links and (count := self._places.count(latest.name)) >= latest.max_links:
             return _no(
                 "too-many-links",
                 f"account {latest.name} has {count} links; max_links is {latest.max_links}",
@@ -158,6 +164,17 @@ class Gate:
         """Hear of what was refused. It is kept elsewhere: :mod:`bridge.intake.refusals`."""
 
     # -- the store -------------------------------------------------------------------------
+
+    def _silences_of(self, account: str) -> Rounds:
+        """Return what all binds of an account share: a look through its links costs with each."""
+        rounds = self._silences.get(account)
+        if rounds is None:
+            rounds = self._silences[account] = Rounds(
+                partial(self._see_to_silent, account), apart=self._apart
+            )
+            for gone in self._silences.keys() - self._live.accounts.keys() - {account}:
+                del self._silences[gone]
+        return rounds
 
     async def _have_round(self) -> None:
         try:

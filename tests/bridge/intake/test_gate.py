@@ -65,6 +65,7 @@ class Bench:
             new_id=lambda: f"ord_{next(orders)}",
             doubt_vanished=self.doubt,
             announce=self.announce,
+            apart=0,
         )
         self.port: BindGate = self.gate
 

@@ -1,7 +1,7 @@
 """Rounds: each caller gets one that began after it called, and shares it."""
 
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from bridge.intake.rounds import Rounds
 
@@ -78,3 +78,41 @@ async def test_who_gives_up_leaves_the_others_theirs() -> None:
         work.hold.set()
 
     await rounds.wait()
+
+
+async def test_rounds_are_kept_apart_and_the_next_gathers_meanwhile(
+    autojump_clock: MockClock,
+) -> None:
+    work = Work()
+    work.hold.set()
+    rounds = Rounds(work.do, apart=1)
+    times: list[float] = []
+
+    async def come(after: float) -> None:
+        await trio.sleep(after)
+        await rounds.wait()
+        times.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        for after in (0, 0.1, 0.9, 1.5, 5):
+            nursery.start_soon(come, after)
+
+    assert times == [0, 1, 1, 2, 5]
+    assert work.begun == 4
+
+
+async def test_who_gives_up_while_others_gather_leaves_them_the_round(
+    autojump_clock: MockClock,
+) -> None:
+    work = Work()
+    work.hold.set()
+    rounds = Rounds(work.do, apart=1)
+    await rounds.wait()
+    async with trio.open_nursery() as nursery:
+        with trio.move_on_after(0.5):
+            nursery.start_soon(trio.sleep, 0)
+            await rounds.wait()
+        nursery.start_soon(rounds.wait)
+
+    assert work.begun == 2
+    assert trio.current_time() == 1
