@@ -35,8 +35,7 @@ SHOWN_ELEMENTS: Final = frozenset({0x00, 0x01, 0x04, 0x05, 0x06, 0x07, 0x08, 0x0
 """Elements of a user data header that are shown: how parts are joined, ports, tables."""
 
 SHOWN_METADATA: Final = frozenset({
-    "locking_shift", "message_type", "message_waiting", "service_type", "single_shift",
-    "udh_source", "waiting",
+    "locking_shift", "message_type", "service_type", "single_shift", "udh_source", "waiting",
 })  # fmt: skip
 """Words of metadata that are shown; numbers all are."""
 

@@ -124,6 +124,7 @@ FLAGS: Final = {
     "bad-concat": "an impossible segment number: read as a message of its own",
     "bad-udh": "a user data header was announced, and there is none: read as text",
     "coding-mismatch": "the receipt's text is ASCII or UCS-2, whatever data_coding says",
+    "conflicting-part": "a segment came twice with different octets: the first to arrive counts",
     "message-payload-ignored": "short_message and message_payload are both filled",
     "tlv-overrun": "an optional parameter runs past the end: kept as octets, from it on",
     "trailing": "octets behind the last optional parameter: kept as they came",

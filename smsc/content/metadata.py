@@ -11,7 +11,7 @@ from typing import Final
 from smsc.content.address import normalise
 from smsc.content.receipt import MESSAGE_TYPE, MESSAGE_TYPES, RESERVED_TYPE, is_receipt, text_of
 from smsc.message import Address
-from smsc.text import charset
+from smsc.text import charset, udh
 from smsc.text.coding import INDICATIONS
 from smsc.wire.spec import DataSm, DeliverSm, SubmitSm, Tag
 
@@ -126,7 +126,6 @@ def _alert(name: str, value: bytes, metadata: Metadata) -> None:
     metadata[name] = value[0] if value else 0
 
 
-_BCD = "0123456789*#abc"
 _DIALLED = frozenset("+0123456789*#")
 
 
@@ -141,8 +140,7 @@ def _callback(name: str, value: bytes, metadata: Metadata) -> None:
     mode, ton, npi = value[:3]
     digits = text_of(value[3:]) or ""
     if not mode & 1 and not _DIALLED.issuperset(digits):
-        halves = [half for octet in value[3:] for half in (octet & 15, octet >> 4)]
-        digits = "".join(_BCD[half] for half in halves if half < 15)
+        digits = udh.dialled(value[3:])
     if digits:
         metadata[name] = normalise(digits, ton, npi, "").value
 

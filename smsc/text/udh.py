@@ -180,6 +180,13 @@ def _voice_mail(data: bytes) -> Metadata:
 _DIGITS = "0123456789*#abc"
 
 
+def dialled(octets: bytes, count: int | None = None) -> str:
+    """Return the digits in the half octets, lower half first (23.040 §9.1.2.3); at most the
+    first ``count`` halves are looked at, and filler is passed over."""
+    halves = [half for octet in octets for half in (octet & 15, octet >> 4)][:count]
+    return "".join(_DIGITS[half] for half in halves if half < len(_DIGITS))
+
+
 def _address(data: bytes) -> str:
     """Return an address field: count of half octets, type, halves (23.040 §9.1.2.5)."""
     if len(data) < 2 or len(data) != 2 + (data[0] + 1) // 2:
@@ -187,8 +194,7 @@ def _address(data: bytes) -> str:
     if data[1] >> 4 & 7 == 5:  # alphanumeric: packed septets
         septets = packed.unpack(data[2:])[: data[0] * 4 // 7]
         return gsm0338.decode(septets)[0]
-    halves = [half for octet in data[2:] for half in (octet & 15, octet >> 4)][: data[0]]
-    digits = "".join(_DIGITS[half] for half in halves if half < len(_DIGITS))
+    digits = dialled(data[2:], data[0])
     return "+" + digits if digits and data[1] >> 4 & 7 == 1 else digits
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from smsc.content import masking
+from smsc.content.metadata import NAMES
 from smsc.wire.pdu import Pdu, decode, encode
 from smsc.wire.spec import (
     BindTransceiver,
@@ -167,3 +168,8 @@ def test_words_of_metadata() -> None:
     assert masking.metadata("message_type", "default-mode") == "default-mode"
     assert masking.metadata("callback_num", SENDER) == "[12 characters]"
     assert masking.text("x") == "[1 character]"
+
+
+def test_what_is_shown_of_metadata_exists() -> None:
+    assert masking.SHOWN_METADATA <= NAMES.keys()
+    assert masking.metadata("tail", "0102") == "[4 characters]"
