@@ -5,6 +5,7 @@ message it was told ROK for is at the receiver, and what came twice carries the 
 """
 
 import random
+import signal
 from collections import defaultdict
 from pathlib import Path
 
@@ -153,3 +154,22 @@ async def test_nothing_is_lost_when_everything_is_killed_at_once(tmp_path: Path)
                 nursery.start_soon(kill_and_start_again)
                 await carrier.run()
             await finish(gateway, customer, carrier, texts)
+
+
+async def test_a_crash_of_native_code_leaves_a_traceback_and_is_survived(tmp_path: Path) -> None:
+    with trio.fail_after(BOUND):
+        async with (
+            open_customer([SECRET]) as customer,
+            open_gateway(tmp_path, to_one(customer.url)) as gateway,
+        ):
+            (carrier,) = gateway.children("carrier")
+            carrier.send_signal(signal.SIGSEGV)
+
+            await gateway.until(
+                lambda: [each for each in gateway.children("carrier") if each != carrier]
+            )
+            await gateway.until(lambda: "SIGSEGV" in gateway.log())
+
+            said = gateway.log()
+            assert "Fatal Python error: Segmentation fault" in said
+            assert "trio/_core/_run.py" in said
