@@ -350,7 +350,7 @@ class Carriers:
                     clock=clock,
                     new_link=partial(self._process.ids.new, "lnk"),
                     rng=random.Random(os.urandom(16)),  # noqa: S311  # spreads pauses, hides nothing
-                    prepare=self._gate.prepare,
+                    prepare=partial(self._gate.prepare, account.name),
                 )
                 self._nursery.start_soon(self._keep_dialling, account.name, dialer)
 

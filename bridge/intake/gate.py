@@ -138,10 +138,14 @@ class Gate:
         self._places.grant(request.link, latest.name)
         return BindVerdict(account=latest)
 
-    async def prepare(self) -> None:
+    async def prepare(self, account: str) -> None:
         """Get ready for a link that we bind ourselves, as for one that is granted: see to what
-        vanished processes took, and tell the store of this process's links. Never raises."""
+        vanished processes and silent links took, and tell the store of this process's links.
+
+        Never raises.
+        """
         await self._rounds.wait()
+        await self._silences_of(account).wait()
 
     def account(self, name: str) -> Account | None:
         """Return an account as it is now; None once it is removed or disabled."""

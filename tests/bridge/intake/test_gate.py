@@ -320,6 +320,13 @@ async def test_before_a_bind_the_vanished_are_doubted_and_links_announced(bench:
     assert bench.rounds == ["doubted", "announced"]
 
 
+async def test_before_a_bind_of_our_own_the_same_is_done(bench: Bench) -> None:
+    with trio.fail_after(30):
+        await bench.gate.prepare("acme")
+
+    assert bench.rounds == ["doubted", "announced"]
+
+
 async def test_one_round_serves_all_who_asked_before_it_began(bench: Bench) -> None:
     hold = bench.hold = trio.Event()
     bench.live._set(Live(accounts=(replace(ACME, max_links=0),)))
