@@ -1,5 +1,5 @@
 # A carrier played by Perl's Net::SMPP. Takes the orders of node_smpp.js; what the gateway asks is
-# answered while it waits for something itself.
+# answered while it waits for something itself. {"septets": "…"} are packed by the library.
 use strict;
 use warnings;
 
@@ -13,8 +13,9 @@ my ($listener, $session, @asked);
 # Perl keeps texts and octets in one type: what goes to the library is octets only.
 sub octets {
     my ($value) = @_;
-    return pack('H*', $value->{hex}) if ref $value eq 'HASH';
-    return $value;
+    return $value if ref $value ne 'HASH';
+    return Net::SMPP::pack_7bit(pack 'H*', $value->{septets}) if exists $value->{septets};
+    return pack 'H*', $value->{hex};
 }
 
 sub told {

@@ -99,6 +99,8 @@ async def open_line(
             live = ACCOUNT + account + routed(NUMBER, "customer")
             live += endpoint("customer", customer.url)
             gateway = await enter(open_gateway(directory, timers + live))
+            if outbind and relays is not None:
+                relays.append(await enter(open_relay(gateway.smpp_port)))
             yield Line(gateway, customer, smsc)
 
 
@@ -137,11 +139,16 @@ async def test_an_smsc_that_dials_us_and_sends_outbind(
         await line.delivers("over there", "and here")
 
 
+@pytest.mark.parametrize("outbind", [False, True])
 async def test_tshark_has_nothing_against_our_binds(
-    tmp_path: Path, node_smpp: Sequence[str], tshark: str
+    tmp_path: Path, node_smpp: Sequence[str], tshark: str, *, outbind: bool
 ) -> None:
     relays: list[Relay] = []
-    async with open_line(tmp_path, node_smpp, relays=relays) as line:
+    async with open_line(tmp_path, node_smpp, relays=relays, outbind=outbind) as line:
+        (relay,) = relays
+        if outbind:
+            await line.smsc.dial(relay.port)
+            await line.smsc.tell(("outbind", {"system_id": SYSTEM_ID, "password": PASSWORD}))
         await line.bound("transceiver")
         await line.delivers("one")
         await line.smsc.asked("enquire_link")
@@ -149,7 +156,6 @@ async def test_tshark_has_nothing_against_our_binds(
             nursery.start_soon(line.smsc.asked, "unbind")
             assert await line.gateway.stop() == 0
 
-        (relay,) = relays
         seen = await dissect(tshark, tmp_path / "dialled.pcap", relay.conversations)
 
     assert [each for each in seen if each.marks] == []

@@ -286,6 +286,21 @@ async def test_node_smpp_writes_texts_in_its_own_way(
         ]
         assert await line.text(*reversed(parts)) == "".join(texts)
 
+        # Its tables of Turkish: both shifts, said in the header.
+        turkish = "İstanbul'da ağaç, ışık ve şeker: 5 € {çok}"
+        header = octets(bytes((6, 0x24, 1, 1, 0x25, 1, 1)))
+        order = "deliver_sm", Addresses | {"short_message": {"udh": header, "message": turkish}}
+        assert await line.text(order) == turkish
+
+
+async def test_net_smpp_packs_septets(tmp_path: Path, net_smpp: Sequence[str]) -> None:
+    async with open_line(tmp_path, net_smpp, account="packed = true\n") as line:
+        await line.driver.bind()
+
+        for text in ("A", "Packed: eight septets in seven octets.", "x" * 160):
+            order = sms(data_coding=0, short_message={"septets": text.encode().hex()})
+            assert await line.text(order) == text
+
 
 async def test_net_smpp_may_be_an_account_under_load(
     tmp_path: Path, net_smpp: Sequence[str]
