@@ -327,7 +327,9 @@ def test_what_was_seen_says_when_and_where() -> None:
 
 @pytest.mark.parametrize("at", [-(1 << 90), 1 << 90])
 def test_a_damaged_capture_may_claim_any_time(at: int) -> None:
-    explanation = explain_cut(Cut(at, 1, ("192.0.2.1", 5_000), ("192.0.2.2", 2_775), deliver(b"hi")))
+    explanation = explain_cut(
+        Cut(at, 1, ("192.0.2.1", 5_000), ("192.0.2.2", 2_775), deliver(b"hi"))
+    )
 
     assert json.loads(to_json(explanation))["time"][:4] in ("1970", "9999")
 
