@@ -69,6 +69,8 @@ class BindRequest(Struct, frozen=True, kw_only=True):
     its listener's authorities vouch for."""
     outbind: bool = False
     """The credentials came in an ``outbind``: the carrier's own, and we are to bind back."""
+    patience: float = 10
+    """Seconds after which nobody waits for the verdict any more."""
 
     def __repr__(self) -> str:
         return f"BindRequest({self.kind}, system_id={self.system_id!r}, peer={self.peer!r})"

@@ -8,8 +8,9 @@ of its account. The wait comes *before* the password is looked at, for right one
 not wait for the answer learns nothing.
 
 One failure costs :data:`FIRST` seconds at the next bind, each further one twice as much, to
-:data:`LONGEST`: short of the ten seconds a bind may take by default, so that a carrier with a
-wrong password still hears that it is wrong. Failures are forgotten one by one, one each
+:data:`LONGEST`, and never more than half of the time the bind has: so that a carrier's engineer
+who mistypes hardly notices, and a carrier with a wrong password still hears that it is wrong.
+Failures are forgotten one by one, one each
 :data:`FORGOTTEN_AFTER` seconds without another; those of a carrier's own account at its own
 address with its first right password.
 
@@ -20,7 +21,7 @@ from collections import OrderedDict
 
 from smsc.peer import neighbourhood
 
-FIRST = 0.5
+FIRST = 0.1
 LONGEST = 8.0
 FORGOTTEN_AFTER = 60.0
 MOST = 10_000
@@ -36,13 +37,13 @@ class Delays:
         self._addresses = _Failures()
         self._pairs = _Failures()
 
-    def wait(self, account: str, peer: str, now: float) -> float:
-        """Return how many seconds a bind has to wait."""
+    def wait(self, account: str, peer: str, now: float, patience: float) -> float:
+        """Return how many seconds a bind has to wait that may take ``patience`` seconds in all."""
         address = neighbourhood(peer)
         failures = max(
             self._addresses.count(address, now), self._pairs.count(f"{address} {account}", now)
         )
-        return min(LONGEST, FIRST * 2.0 ** (failures - 1)) if failures else 0.0
+        return min(LONGEST, patience / 2, FIRST * 2.0 ** (failures - 1)) if failures else 0.0
 
     def wrong(self, account: str, peer: str, now: float) -> None:
         """Note a wrong password; ``account`` is empty where there is none of that system_id."""

@@ -103,7 +103,8 @@ class Gate:
         if account is not None and (refused := _kept_out(account, request)) is not None:
             return refused
         name = "" if account is None else account.name
-        await trio.sleep(self._delays.wait(name, request.peer, trio.current_time()))
+        now = trio.current_time()
+        await trio.sleep(self._delays.wait(name, request.peer, now, request.patience))
         hashed = "" if account is None else account.password_hash
         try:
             right = await self._passwords.check(hashed, request.password)

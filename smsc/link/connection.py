@@ -42,6 +42,7 @@ from smsc.link.lingering import linger
 from smsc.link.phases import Phase
 from smsc.link.session import Session
 from smsc.link.tap import Tap
+from smsc.link.timers import PATIENCE
 from smsc.message import Arrival, Millis, Verdict, VerdictKind
 from smsc.status import LinkStatus
 from smsc.wire.errors import WireError
@@ -274,6 +275,7 @@ class Connection:
 
     async def _ask(self, asked: BindAsked | OutbindAsked) -> None:
         by_outbind = type(asked) is OutbindAsked
+        until = self._session.next_deadline()
         # §2.2.1 has a receiver follow an outbind; which kind we bind as is for the account to say.
         request = BindRequest(
             link=self._link,
@@ -286,6 +288,7 @@ class Connection:
             tls=self._tls,
             certificate=self._certificate,
             outbind=by_outbind,
+            patience=PATIENCE if until is None else max(0, until - trio.current_time()),
         )
         try:
             verdict = await self._gate.ask(request)
