@@ -208,6 +208,8 @@ class Gateway:
     def children(self, role: str = "") -> list[psutil.Process]:
         """Its live processes, those of one role or all below the supervisor."""
         assert self.process
+        if self.process.poll() is not None:
+            return []  # its children have other parents now, and its number may be another's
         try:
             below = psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
