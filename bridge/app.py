@@ -228,7 +228,7 @@ class Carriers:
             new_id=partial(process.ids.new, "ord"),
             ring=partial(process.bell.ring, ORDERS),
             doubt_vanished=process.vanished.doubt,
-            announce=lambda: process.announce([self]),
+            announce=self._announce_newcomers,
             owe=self.ingest.first,
             see_to_silent=Silence(
                 lambda: self._gate.links(),  # noqa: PLW0108  # the gate is just being made
@@ -243,7 +243,7 @@ class Carriers:
             clock,
             self._gate.links,
             heed=self._recorder.obey,
-            announce=lambda: process.announce([self]),
+            announce=self._announce,
         )
         check_files(config)
         self._servers = [
@@ -292,11 +292,9 @@ class Carriers:
         """Bring the gauges of links and intake up to date."""
         metrics = self._process.metrics
         metrics.intake_queue.set(self.ingest.waiting)
-        statuses = self._statuses()
-        metrics.connections.set(len(statuses))
-        bound = Counter(status.account for status in statuses if status.state == "bound")
+        metrics.connections.set(sum(map(len, self._ends())))
         metrics.links.clear()
-        for account, number in bound.items():
+        for account, number in self._gate.by_account().items():
             metrics.links.labels(account).set(number)
 
     def wake(self) -> None:
@@ -364,6 +362,13 @@ class Carriers:
     def _up_to_dial(self) -> bool:
         """Whether it is this process that dials: the node's first one for carriers."""
         return self._process.number == 0 and not self._process.draining
+
+    async def _announce_newcomers(self) -> None:
+        await self._announce(*(each for server in self._servers for each in server.newcomers()))
+
+    async def _announce(self, *links: LinkStatus) -> None:
+        process = self._process
+        await process.threads.write(process.store.announce, process.id, links, clock())
 
     def _ends(self) -> list[Server | Dialer]:
         return [*self._servers, *self._dialers.values()]

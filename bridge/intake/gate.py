@@ -11,9 +11,9 @@ side logs it.
 
 *Rounds.* Before a bind is granted the store is asked and told: what processes that vanished took
 last becomes doubtful, so that a carrier that reconnects after a crash finds its repeats
-recognised; the links of other processes are read, for the limit; and this process's links are
-announced, the new one with them, so that its arrivals can be found should we vanish. One such
-round serves all binds that were asked before it began, so that a storm of them costs few.
+recognised; the links of other processes are read, for the limit; and the new links are
+announced, so that their arrivals can be found should we vanish. One such round serves all binds
+that were asked before it began, so that a storm of them costs few.
 
 *Without the store* binds go on by the last configuration and the links that are known: carriers
 that can't bind would only storm. What they send is told UNAVAILABLE meanwhile. Vanished
@@ -26,6 +26,7 @@ send again what they took: :mod:`bridge.intake.silence`.
 :mod:`bridge.intake.places`.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -48,6 +49,8 @@ from smsc.status import LinkStatus
 
 _log: FilteringBoundLogger = structlog.get_logger()
 
+TO_ANSWER = 0.5
+"""Seconds kept of the time a bind may take, so that it is told what became of it."""
 APART = 0.05
 """Seconds from one round to the next: what a round costs grows with the links there are."""
 
@@ -78,10 +81,11 @@ class Gate:
         apart: float = APART,
     ) -> None:
         """``new_id`` names an order to another process, ``ring`` tells it that there is one.
-        ``doubt_vanished`` sees to processes that vanished, ``announce`` tells the store of all
-        links of this process, bound or not; both may raise StoreError. ``owe`` has the former
+        ``doubt_vanished`` sees to processes that vanished, ``announce`` tells the store of links
+        of this process that are not bound yet; both may raise StoreError. ``owe`` has the former
         done before anything more is recorded, where the store is away. ``see_to_silent`` makes
-        doubtful what links of an account took whose peers are gone."""
+        doubtful what links of an account took whose peers are gone. Rounds are ``apart`` seconds
+        from each other."""
         self._live = live
         self._doubt_vanished = doubt_vanished
         self._announce = announce
@@ -123,7 +127,8 @@ class Gate:
         await self._rounds.wait()
         await self._silences_of(account.name).wait()
         if account.max_links and self._places.count(account.name) >= account.max_links:
-            await self._places.make_room(account, request.peer)
+            left = now + request.patience - trio.current_time()
+            await self._places.make_room(account, request.peer, left - TO_ANSWER)
         # The wait may have been long: decide by what is in force now.
         latest = self._live.by_system_id.get(request.system_id)
         if latest is None or latest.password_hash != account.password_hash:
@@ -164,6 +169,10 @@ class Gate:
     def links(self) -> list[LiveLink]:
         """Return the bound links of this process."""
         return self._places.links()
+
+    def by_account(self) -> Counter[str]:
+        """Count the bound links of this process."""
+        return self._places.by_account()
 
     def refused(self, refused: Sequence[Refused], more: int = 0) -> None:
         """Hear of what was refused. It is kept elsewhere: :mod:`bridge.intake.refusals`."""

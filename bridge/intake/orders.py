@@ -20,6 +20,7 @@ from bridge.store.contract import Order
 from bridge.store.threaded import StoreThreads
 from smsc.inbox import LiveLink
 from smsc.message import Millis
+from smsc.status import LinkStatus
 
 POLL = 1.0
 """Seconds between two looks for orders that nobody rang for."""
@@ -29,7 +30,7 @@ PROBE = 2.0
 _log: FilteringBoundLogger = structlog.get_logger()
 
 
-async def _nothing() -> None:
+async def _nothing(_status: LinkStatus) -> None:
     await trio.lowlevel.checkpoint()
 
 
@@ -43,11 +44,11 @@ class Orders:
         links: Callable[[], Iterable[LiveLink]],
         *,
         heed: Callable[[Sequence[Order]], None] = lambda _: None,
-        announce: Callable[[], Awaitable[object]] = _nothing,
+        announce: Callable[[LinkStatus], Awaitable[object]] = _nothing,
     ) -> None:
         """``links`` gives the bound links of this process. ``heed`` is called with all standing
         orders that are no probes at every look, even with none, and must neither wait nor raise.
-        ``announce`` tells the store of a link that a probe has closed; it may raise StoreError."""
+        ``announce`` tells the store of a link that was probed; it may raise StoreError."""
         self._threads = threads
         self._clock = clock
         self._links = links
@@ -99,4 +100,4 @@ class Orders:
         if not alive:
             _log.info("link.replaced", link=status.link, account=status.account, peer=status.peer)
         with suppress(StoreError):  # the next beat tells it
-            await self._announce()
+            await self._announce(link.status())

@@ -21,6 +21,7 @@ when the store says so, and answered when the store has heard of it since.
 not free then is taken. Grants, and links that ended, are remembered for ten seconds.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -87,6 +88,10 @@ class Places:
         """Return the bound links of this process."""
         return list(self._links.values())
 
+    def by_account(self) -> Counter[str]:
+        """Count the bound links of this process."""
+        return Counter(self._accounts.values())
+
     def grant(self, link: str, account: str) -> None:
         """Hold a place for a link that may bind."""
         self._granted[link] = (account, trio.current_time() + GRANT_LASTS)
@@ -121,9 +126,9 @@ class Places:
         granted = sum(name == account for name, _ in self._granted.values())
         return ours + granted + len(self._elsewhere(account))
 
-    async def make_room(self, account: Account, peer: str) -> bool:
+    async def make_room(self, account: Account, peer: str, seconds: float = ROOM) -> bool:
         """Return whether an account has a free place, having freed one if that could be done."""
-        with trio.move_on_after(ROOM):
+        with trio.move_on_after(min(ROOM, seconds)):
             asked = 0
             for rival in self._rivals(account.name, peer):
                 if self.count(account.name) < account.max_links or asked == MOST_ASKED:

@@ -459,6 +459,10 @@ class Store(Protocol):
         """Store a process's figures and its links; closed links are kept for a day."""
         ...
 
+    def announce(self, process: str, links: Sequence[LinkStatus], now: Millis) -> None:
+        """Store some links of a process that has told of itself, between two beats."""
+        ...
+
     def leave(self, process: str) -> None:
         """Forget a process that ended in good order: its links are closed, nothing doubtful."""
         ...

@@ -191,6 +191,11 @@ class Connection:
             reason=session.reason if session.closed else "",
         )
 
+    @property
+    def bound(self) -> bool:
+        """Whether it was ever bound."""
+        return self._bound_at is not None
+
     def unbind(self, reason: str) -> None:
         """Begin to part: answer what is open, unbind, await the answer. Returns at once."""
         self._session.unbind(reason, trio.current_time())

@@ -116,6 +116,10 @@ class Dialer:
             scope.deadline = min(scope.deadline, deadline)
             await self._ended.wait()
 
+    def __len__(self) -> int:
+        """Count the connections."""
+        return sum(keeper.connection is not None for keeper in self._kept.values())
+
     def statuses(self) -> list[LinkStatus]:
         """Return every connection as it is now, bound or not."""
         return [

@@ -132,6 +132,14 @@ class Server:
         """Return every connection as it is now, bound or not."""
         return [connection.status() for connection in self._connections]
 
+    def newcomers(self) -> list[LinkStatus]:
+        """Return those of them that are not bound yet: few, where there are many links."""
+        return [each.status() for each in self._connections if not each.bound]
+
+    def __len__(self) -> int:
+        """Count the connections."""
+        return len(self._connections)
+
     def refresh(self) -> None:
         """Look at all accounts again: unbind the links of those that are gone, at once."""
         for connection in self._connections:

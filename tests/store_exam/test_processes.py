@@ -51,6 +51,20 @@ def test_a_process_is_listed_as_it_was_last_seen(store: Store) -> None:
     assert store.links() == [link("1", answered=3)]
 
 
+def test_a_link_may_be_told_of_between_two_beats(store: Store) -> None:
+    store.beat(process("1"), [link("1")], START)
+    store.announce("prc_1", [link("2")], START)
+    store.announce("prc_1", [link("2", answered=3), link("3")], START + SECOND)
+
+    assert {each.link: each.answered for each in store.links()} == {
+        "lnk_1": 0, "lnk_2": 3, "lnk_3": 0,
+    }  # fmt: skip
+    assert [each.state for each in store.links()] == ["bound"] * 3
+    assert [each.seen_at for each in store.processes()] == [START]
+    store.doubt_process("prc_1", START + SECOND)
+    assert {each.state for each in store.links()} == {"closed"}
+
+
 def test_live_links_come_first(store: Store) -> None:
     store.beat(process("1"), [closed(link("1")), link("2")], START)
     store.beat(process("2"), [link("3")], START)

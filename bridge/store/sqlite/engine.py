@@ -210,6 +210,10 @@ class SqliteStore:
         """Store a process's figures and its links."""
         self._write(lambda tx: processes.beat(tx, process, links, now))
 
+    def announce(self, process: str, links: Sequence[LinkStatus], now: Millis) -> None:
+        """Store some links of a process, between two beats."""
+        self._write(lambda tx: processes.announce(tx, process, links, now))
+
     def leave(self, process: str) -> None:
         """Forget a process that ended in good order."""
         self._write(lambda tx: processes.leave(tx, process))

@@ -42,6 +42,11 @@ def beat(tx: Tx, process: ProcessStatus, links: Sequence[LinkStatus], now: Milli
     _put(tx, process.id, [*links, *_closed(forgotten, "ended unseen")], now)
 
 
+def announce(tx: Tx, process: str, links: Sequence[LinkStatus], now: Millis) -> None:
+    """Store some links of a process, and leave its others as they are."""
+    _put(tx, process, links, now)
+
+
 def _put(tx: Tx, process: str, links: Iterable[LinkStatus], now: Millis) -> None:
     """Store links. A closed one keeps the time at which it was first seen closed."""
     found: list[Any] = tx.db.execute(

@@ -21,7 +21,7 @@ class Bench:
     def __init__(self, store: FaultyStore, threads: HeldThreads) -> None:
         self.store = store
         self.heard: list[list[str]] = []
-        self.announced = 0
+        self.announced: list[tuple[str, str]] = []
         self.links = {
             name: Link(
                 LinkStatus(
@@ -46,9 +46,9 @@ class Bench:
     def heed(self, orders: Sequence[Order]) -> None:
         self.heard.append([order.id for order in orders])
 
-    async def announce(self) -> None:
+    async def announce(self, status: LinkStatus) -> None:
         await trio.lowlevel.checkpoint()
-        self.announced += 1
+        self.announced.append((status.link, status.state))
         raise StoreUnavailable("away")  # the next beat tells it
 
     def give(self, number: int, kind: str = "probe", **what: str) -> None:
@@ -74,7 +74,7 @@ async def test_r24_a_link_is_probed_once_for_an_order(
             await bench.orders.look(nursery)
 
     assert bench.probed() == [0, 1, 0]
-    assert bench.announced == 1
+    assert bench.announced == [("lnk_2", "bound")]
 
 
 async def test_r24_who_stays_silent_is_gone_and_told_of(
@@ -86,7 +86,7 @@ async def test_r24_who_stays_silent_is_gone_and_told_of(
         await bench.orders.look(nursery)
 
     assert bench.links["lnk_3"].shown.state == "closed"
-    assert bench.announced == 1
+    assert bench.announced == [("lnk_3", "closed")]
 
 
 async def test_all_links_of_an_account(bench: Bench, autojump_clock: MockClock) -> None:
