@@ -15,13 +15,14 @@ read: ``<recordings>/<order>/<account>-<link>.txt``, and ``.pcap`` beside it whe
 
 *Bounds.* :data:`MOST_LINKS` links of an order and process; the bounds of each recording; nothing
 is written while the disk is nearly full. Directories of orders are removed :data:`KEPT` after
-they were made, because what is in them is other people's.
+the last file was made in them, whether or not anything is recorded then, because what is in them
+is other people's.
 """
 
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -43,6 +44,8 @@ ROUND: Final = 0.25
 """Seconds between two times that what was gathered is written."""
 KEPT: Final = 7 * 86_400
 """Seconds after which a recording is removed."""
+TIDY: Final = 3_600
+"""Seconds between two looks for such."""
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -88,7 +91,7 @@ class Recorder:
         self._orders: Mapping[str, Order] = {}
         self._links: dict[str, Recordable] = {}
         self._running: dict[str, _Running] = {}
-        self._had: set[tuple[str, str]] = set()  # order and link
+        self._had: dict[str, set[str]] = {}  # order → links that it began to record
         self._wake = trio.Event()
 
     # -- what is ordered -----------------------------------------------------------------------
@@ -99,7 +102,7 @@ class Recorder:
         self._orders = {
             order.id: order for order in orders if order.kind == "record" and order.until > now
         }
-        self._had = {(order, link) for order, link in self._had if order in self._orders}
+        self._had = {id_: had for id_, had in self._had.items() if id_ in self._orders}
         for running in self._running.values():
             if running.order.id not in self._orders:
                 over = running.order.until <= now
@@ -127,15 +130,17 @@ class Recorder:
             wanted = status.link == order.link or (
                 order.account and status.account == order.account
             )
-            if wanted and order.until > now and (order.id, status.link) not in self._had:
+            if not wanted or order.until <= now:
+                continue
+            had = self._had.setdefault(order.id, set())
+            if status.link not in had and len(had) < MOST_LINKS:
+                had.add(status.link)
+                if len(had) == MOST_LINKS:
+                    _log.warning("recording.last_link", order=order.id, most=MOST_LINKS)
                 self._begin(order, link, status)
                 return
 
     def _begin(self, order: Order, link: Recordable, status: LinkStatus) -> None:
-        self._had.add((order.id, status.link))
-        if sum(had == order.id for had, _ in self._had) > MOST_LINKS:
-            _log.warning("recording.too_many_links", order=order.id, link=status.link)
-            return
         name = _UNSAFE.sub("_", f"{status.account or 'nobody'}-{status.link}")
         stem = self._directory / _UNSAFE.sub("_", order.id) / name
         masked = "in full" if order.unmask else "masked"
@@ -170,14 +175,16 @@ class Recorder:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write what is recorded, until cancelled; then say in each file that this is the end."""
-        task_status.started()
         try:
-            while True:
-                if not self._running:
-                    self._wake = trio.Event()
-                    await self._wake.wait()
-                await self._round()
-                await trio.sleep(ROUND)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._keep_tidy)
+                task_status.started()
+                while True:
+                    if not self._running:
+                        self._wake = trio.Event()
+                        await self._wake.wait()
+                    await self._round()
+                    await trio.sleep(ROUND)
         finally:
             with trio.CancelScope(shield=True):
                 running = list(self._running.values())
@@ -186,6 +193,14 @@ class Recorder:
                 )
                 for each in running:
                     self._untap(each)
+
+    async def _keep_tidy(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        while True:
+            await trio.to_thread.run_sync(_tidy, self._directory)
+            task_status.started()
+            await trio.sleep(TIDY)
 
     async def _round(self) -> None:
         now = self._clock()
@@ -217,7 +232,6 @@ def _write(directory: Path, recordings: Sequence[Recording]) -> None:
         folder = recording.view.parent
         if not folder.is_dir():
             with suppress(OSError):  # what can't be made can't be written to either
-                _tidy(directory)
                 directory.mkdir(mode=0o700, exist_ok=True)
                 folder.mkdir(mode=0o700, exist_ok=True)
         recording.write()
@@ -231,12 +245,8 @@ def _close(directory: Path, recordings: Sequence[Recording]) -> None:
 
 def _tidy(directory: Path) -> None:
     """Remove what was recorded long ago."""
-    for folder in _folders(directory):
-        with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > KEPT:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _folders(directory: Path) -> Iterator[Path]:
-    if directory.is_dir():
-        yield from (each for each in directory.iterdir() if each.name.startswith("ord_"))
+    with suppress(OSError):  # it isn't there yet, or not ours
+        for folder in directory.glob("ord_*"):
+            with suppress(OSError):  # another process was quicker
+                if time.time() - folder.stat().st_mtime > KEPT:
+                    shutil.rmtree(folder, ignore_errors=True)

@@ -94,7 +94,9 @@ class Recording:
         self._most = most
         self._clock = clock
         self._queue: deque[_Entry] = deque()
-        self._waiting = 0
+        # Octets put into the queue, and taken out of it: one thread adds to each.
+        self._come = self._gone = 0
+        self._gaps: dict[str, int] = {}  # octets left out since the latest entry, by way
         self._files: list[BinaryIO] = []
         self._conversation: Conversation | None = None
         self._closed = False
@@ -124,16 +126,16 @@ class Recording:
             return
         self._link = link
         size = sum(map(len, frames))
-        if self._waiting + size > WAITING:
+        if self._come - self._gone + size > WAITING:
             self.left_out += size
-            last = self._queue[-1] if self._queue else None
-            if last is not None and last.missing and last.way == way:
-                last.missing += size
-            else:
-                self._queue.append(_Entry(self._clock(), way, (), size))
+            self._gaps[way] = self._gaps.get(way, 0) + size
             return
-        self._waiting += size
-        self._queue.append(_Entry(self._clock(), way, frames))
+        self._come += size
+        now = self._clock()
+        while self._gaps:
+            missed, missing = self._gaps.popitem()
+            self._queue.append(_Entry(now, missed, (), missing))
+        self._queue.append(_Entry(now, way, frames))
 
     # -- the writer --------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ class Recording:
             self._explained = written = 0
             while self._queue and written < AT_ONCE:
                 entry = self._queue.popleft()
-                self._waiting -= sum(map(len, entry.frames))
+                self._gone += sum(map(len, entry.frames))
                 written += self._write(entry)
                 if self._full():
                     self._queue.clear()

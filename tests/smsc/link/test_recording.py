@@ -178,6 +178,23 @@ def test_what_there_is_no_room_for_is_left_out_and_said(
     assert [cut.lost for cut in cuts(recording)] == [0, 0, lost]
 
 
+def test_what_waits_for_a_writer_that_is_stuck_does_not_grow(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING", 2 * len(MESSAGE))
+    recording = make()
+    waiting = []
+    for _ in range(100):
+        recording.heard(LINK, [MESSAGE])
+        recording.said(LINK, ANSWER)
+        waiting.append(len(recording._queue))
+    kept = sum(len(frame) for entry in recording._queue for frame in entry.frames)
+
+    assert waiting[50] == waiting[99]
+    assert kept <= module.WAITING
+    assert recording.left_out == 100 * len(MESSAGE + ANSWER) - kept
+
+
 def test_a_call_writes_only_so_much(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 5)
     recording = make()
