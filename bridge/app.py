@@ -231,7 +231,7 @@ class Carriers:
             announce=self._announce_newcomers,
             owe=self.ingest.first,
             see_to_silent=Silence(
-                lambda: self._gate.links(),  # noqa: PLW0108  # the gate is just being made
+                lambda account: self._gate.links_of(account),  # noqa: PLW0108  # being made
                 self.ingest.lost,
                 clock,
             ).look,

@@ -170,6 +170,10 @@ class Gate:
         """Return the bound links of this process."""
         return self._places.links()
 
+    def links_of(self, account: str) -> list[LiveLink]:
+        """Return those of an account."""
+        return self._places.links_of(account)
+
     def by_account(self) -> Counter[str]:
         """Count the bound links of this process."""
         return self._places.by_account()

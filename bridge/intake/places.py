@@ -88,6 +88,10 @@ class Places:
         """Return the bound links of this process."""
         return list(self._links.values())
 
+    def links_of(self, account: str) -> list[LiveLink]:
+        """Return those of an account."""
+        return [self._links[link] for link, name in self._accounts.items() if name == account]
+
     def by_account(self) -> Counter[str]:
         """Count the bound links of this process."""
         return Counter(self._accounts.values())
@@ -154,9 +158,7 @@ class Places:
     def _rivals(self, account: str, peer: str) -> list[str]:
         """Return links that may be asked, in the order in which they are."""
         address = neighbourhood(peer)
-        ours = [
-            self._links[link].status() for link, name in self._accounts.items() if name == account
-        ]
+        ours = [link.status() for link in self.links_of(account)]
         rivals = [each for each in (*ours, *self._elsewhere(account)) if each.state == "bound"]
         rivals.sort(key=lambda each: (neighbourhood(each.peer) != address, each.alive_at))
         return [each.link for each in rivals]

@@ -45,15 +45,16 @@ class Silence:
 
     def __init__(
         self,
-        links: Callable[[], list[LiveLink]],
+        links: Callable[[str], list[LiveLink]],
         lost: Callable[[LinkLoss], None],
         clock: Callable[[], Millis],
     ) -> None:
-        """``links`` returns those that are bound; ``lost`` makes one's arrivals doubtful."""
+        """``links`` returns an account's that are bound; ``lost`` makes one's arrivals doubtful."""
         self._links = links
         self._lost = lost
         self._clock = clock
-        self._silent: dict[str, Millis] = {}  # link → its last sign of life when it was found so
+        # Account → link → its last sign of life when it was found silent.
+        self._silent: dict[str, dict[str, Millis]] = {}
         self._answered: dict[str, Millis] = {}  # link → when
         self._questions: dict[str, trio.Event] = {}  # link → set when it has answered, or not
 
@@ -62,17 +63,19 @@ class Silence:
 
         Cancelled, it may have asked, and changed nothing else.
         """
-        statuses = [(link, link.status()) for link in self._links()]
+        statuses = [(link, link.status()) for link in self._links(account)]
         alive = {status.link: status.alive_at for _, status in statuses}
         recent = self._clock() - PEACE
-        self._silent = {link: at for link, at in self._silent.items() if alive.get(link) == at}
+        silent = self._silent.pop(account, {})
+        silent = {link: at for link, at in silent.items() if alive.get(link) == at}
+        if silent:
+            self._silent[account] = silent
         self._answered = {link: at for link, at in self._answered.items() if at >= recent}
         asked = [
             (status, link)
             for link, status in statuses
-            if status.account == account
-            and status.state == "bound"
-            and status.link not in self._silent
+            if status.state == "bound"
+            and status.link not in silent
             and status.link not in self._answered
         ]
         if not asked:
@@ -97,7 +100,7 @@ class Silence:
         if answered:
             self._answered[status.link] = self._clock()
         elif now.state != "closed":  # one that has ended was reported by itself
-            self._silent[status.link] = now.alive_at
+            self._silent.setdefault(status.account, {})[status.link] = now.alive_at
             _log.info("link.silent", link=status.link, account=status.account, peer=status.peer)
             self._lost(
                 LinkLoss(

@@ -21,8 +21,8 @@ class Bench:
         self.now = NOW
         self.silence = Silence(self.live, self.losses.append, lambda: self.now)
 
-    def live(self) -> list[LiveLink]:
-        return list(self.links)
+    def live(self, account: str) -> list[LiveLink]:
+        return [link for link in self.links if link.shown.account == account]
 
     def open(self, name: str, *, alive: bool, account: str = "acme", age: int = 0) -> Link:
         shown = LinkStatus(
