@@ -137,9 +137,8 @@ class Look:
         at = now()
         found = [
             status
-            for status in self._store.links()
+            for status in self._store.links(closed=self._everything)
             if self._account in (None, status.account)
-            and (self._everything or status.state != "closed")
         ]
         for status in found:
             before = self._before.get(status.link)

@@ -165,7 +165,7 @@ def recordings_path(ctx: click.Context) -> Path:
 def _meant(store: "Store", what: str) -> tuple[str, str]:
     """Return the link or the account that is meant, the other empty. Raises NotFound."""
     if what.startswith("lnk_"):
-        if any(status.link == what and status.state != "closed" for status in store.links()):
+        if any(status.link == what for status in store.links(closed=False)):
             return what, ""
         raise NotFound(f"there is no open link {what}; `smsbridge links` lists them")
     live = store.live()

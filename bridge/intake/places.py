@@ -23,6 +23,7 @@ not free then is taken. Grants, and links that ended, are remembered for ten sec
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -119,7 +120,7 @@ class Places:
 
     async def look(self) -> None:
         """Read from the store what links other processes have. Raises StoreError."""
-        self._others = await self._threads.read(self._threads.store.links)
+        self._others = await self._threads.read(partial(self._threads.store.links, closed=False))
 
     def count(self, account: str) -> int:
         """Return how many places of an account are taken."""

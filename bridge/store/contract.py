@@ -471,8 +471,9 @@ class Store(Protocol):
         """All that have not left, alive or not."""
         ...
 
-    def links(self) -> list[LinkStatus]:
-        """Links of all processes, live ones first."""
+    def links(self, *, closed: bool = True) -> list[LinkStatus]:
+        """Return links of all processes, live ones first; without ``closed`` only these, at a cost
+        that doesn't grow with how many have ended."""
         ...
 
     def order(self, order: Order) -> None:

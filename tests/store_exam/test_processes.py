@@ -70,6 +70,7 @@ def test_live_links_come_first(store: Store) -> None:
     store.beat(process("2"), [link("3")], START)
 
     assert [status.link for status in store.links()] == ["lnk_2", "lnk_3", "lnk_1"]
+    assert [status.link for status in store.links(closed=False)] == ["lnk_2", "lnk_3"]
 
 
 def test_a_link_that_is_not_told_of_any_more_is_closed(store: Store) -> None:

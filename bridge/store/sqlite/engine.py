@@ -222,9 +222,9 @@ class SqliteStore:
         """Return all that have not left."""
         return self._read(processes.processes)
 
-    def links(self) -> list[LinkStatus]:
+    def links(self, *, closed: bool = True) -> list[LinkStatus]:
         """Return links of all processes, live ones first."""
-        return self._read(processes.links)
+        return self._read(lambda tx: processes.links(tx, closed=closed))
 
     def order(self, order: Order) -> None:
         """Give an order; one of the same id is replaced."""

@@ -9,7 +9,7 @@ from msgspec import structs
 from bridge.store.contract import Doubt, ProcessStatus
 from bridge.store.sqlite import sending
 from bridge.store.sqlite.connection import Tx
-from bridge.store.sqlite.writing import Insert
+from bridge.store.sqlite.writing import Insert, json
 from smsc.message import Millis
 from smsc.status import LinkStatus
 
@@ -26,6 +26,14 @@ _encode = msgspec.json.Encoder().encode
 _process = msgspec.json.Decoder(ProcessStatus)
 _link = msgspec.json.Decoder(LinkStatus)
 
+_OPEN_LINKS = (
+    "SELECT status FROM link INDEXED BY link_open WHERE closed_at IS NULL ORDER BY id LIMIT ?1"
+)
+_CLOSED_LINKS = (
+    "SELECT status FROM link INDEXED BY link_closed WHERE closed_at IS NOT NULL"
+    " ORDER BY closed_at DESC, id LIMIT ?1"
+)
+_LINKS = f"SELECT * FROM ({_OPEN_LINKS}) UNION ALL SELECT * FROM ({_CLOSED_LINKS}) LIMIT ?1"  # noqa: S608  # our own words
 _LINK = Insert("link", "id, process, closed_at, status", verb="INSERT OR REPLACE")
 
 
@@ -49,12 +57,14 @@ def announce(tx: Tx, process: str, links: Sequence[LinkStatus], now: Millis) -> 
 
 def _put(tx: Tx, process: str, links: Iterable[LinkStatus], now: Millis) -> None:
     """Store links. A closed one keeps the time at which it was first seen closed."""
+    told = list(links)
     found: list[Any] = tx.db.execute(
-        "SELECT id, closed_at FROM link WHERE process = ?", (process,)
+        "SELECT id, closed_at FROM link WHERE id IN (SELECT value FROM json_each(?))",
+        (json([link.link for link in told if link.state == "closed"]),),
     ).fetchall()
     known = dict(found)
     rows: list[object] = []
-    for link in links:
+    for link in told:
         closed_at = (known.get(link.link) or now) if link.state == "closed" else None
         rows += (link.link, process, closed_at, _encode(link))
     _LINK.run(tx.db, rows)
@@ -107,12 +117,9 @@ def processes(tx: Tx) -> list[ProcessStatus]:
     return [_process.decode(row[0]) for row in tx.db.execute("SELECT status FROM process")]
 
 
-def links(tx: Tx) -> list[LinkStatus]:
-    """Return links of all processes, live ones first, then those closed last."""
-    found = tx.db.execute(
-        "SELECT status FROM link ORDER BY closed_at IS NOT NULL, closed_at DESC, id LIMIT ?",
-        (LINKS_SHOWN,),
-    )
+def links(tx: Tx, *, closed: bool) -> list[LinkStatus]:
+    """Return links of all processes, live ones first, then those closed last, if wanted."""
+    found = tx.db.execute(_LINKS if closed else _OPEN_LINKS, (LINKS_SHOWN,))
     return [_link.decode(row[0]) for row in found]
 
 
