@@ -24,6 +24,7 @@ from tests.fix_gateway import (
     PASSWORD,
     SECRET,
     SYSTEM_ID,
+    Gateway,
     endpoint,
     open_gateway,
     routed,
@@ -43,8 +44,8 @@ FILES = 4_096
 TIMERS = """
 [listeners.timers]
 session_init = 10
-enquire_link = 4
-response = 2
+enquire_link = 5
+response = 3
 """
 
 ACCOUNTS = f"""
@@ -191,6 +192,12 @@ async def to_the_end(stream: trio.SocketStream) -> None:
         pass
 
 
+def cpu(gateway: Gateway) -> float:
+    """Seconds of processor time its carrier process has had."""
+    times = gateway.children("carrier")[0].cpu_times()
+    return float(times.user + times.system)
+
+
 @pytest.fixture
 def descriptors() -> None:
     """Enough of them; children have as many."""
@@ -224,9 +231,12 @@ async def test_r25_a_thousand_links_two_hundred_of_them_hostile(
                         links.start_soon(honest.run, number)
                     await honest.all_up.wait()
                     up = trio.current_time() - began
+                    used = [cpu(gateway)]
                     await trio.sleep_until(honest.began + CALM)
+                    used.append(cpu(gateway))
                     for number in range(HOSTILE):
                         hostiles.start_soon(hostile.run, number)
+                used.append(cpu(gateway))
                 hostiles.cancel_scope.cancel()
             expected = honest.sent
 
@@ -244,6 +254,8 @@ async def test_r25_a_thousand_links_two_hundred_of_them_hostile(
         print(f"  {HONEST} honest links were up after {up:.1f} s")
         print(f"  alone:               {honest.figures(0, CALM)}")
         print(f"  among {HOSTILE} hostile:   {honest.figures(CALM + 1, CALM + STORM)}")
+        alone, among = (used[1] - used[0]) / CALM, (used[2] - used[1]) / STORM
+        print(f"  carrier process:     {alone:.0%} of a core alone, {among:.0%} among hostile ones")
         print(f"  hostile connections: {dict(hostile.done)}")
     assert honest.wrong == {}
     assert len(honest.answers) == len(expected)
