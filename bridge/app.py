@@ -40,7 +40,8 @@ from bridge.intake.silence import Silence
 from bridge.janitor import Janitor
 from bridge.model import Outcome
 from bridge.process import ROLES, Part, Process, Role, explained, run
-from bridge.store.contract import Due, Room, Store
+from bridge.store.contract import Due, Store
+from bridge.store.records import Room
 from bridge.store.sqlite.engine import SqliteStore
 from smsc.inbox import LiveLink, Refused
 from smsc.link.connection import Connection

@@ -30,7 +30,7 @@ from structlog.typing import FilteringBoundLogger
 
 from bridge.errors import StoreError
 from bridge.live import LiveView
-from bridge.store.contract import Join, Room
+from bridge.store.records import Join, Room
 from bridge.store.threaded import StoreThreads
 from smsc.message import Millis
 

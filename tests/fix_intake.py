@@ -11,7 +11,7 @@ import trio
 from bridge.ids import Ids
 from bridge.live import LiveView
 from bridge.model import Endpoint, Live, Number, Route
-from bridge.store.contract import Doubt, Join, Mark, Record, Recorded
+from bridge.store.records import Doubt, Join, Mark, Record, Recorded
 from bridge.store.sqlite.engine import SqliteStore
 from bridge.store.threaded import StoreThreads
 from smsc.config import Account

@@ -11,19 +11,16 @@ import msgspec
 import pytest
 
 from bridge.model import Attempt
-from bridge.store.contract import (
+from bridge.store.contract import Due, Lease, Settlement, Store
+from bridge.store.records import (
     ArrivalKey,
     DeliveryRecord,
     Doubt,
-    Due,
     EventRecord,
     FragmentRecord,
-    Lease,
     MessageRecord,
     OpenSet,
     QuarantineRecord,
-    Settlement,
-    Store,
 )
 from bridge.store.sqlite.engine import SqliteStore
 from smsc.message import Address, Concat, Fragment, Millis, Origin, Part

@@ -40,7 +40,10 @@ PURE = (
     "bridge.delivery.breaker",
     "bridge.delivery.lanes",
 )
-STORE = ("bridge.store.contract", "bridge.store.listing", "bridge.store.threaded")
+STORE = (
+    "bridge.store.contract", "bridge.store.listing", "bridge.store.records",
+    "bridge.store.threaded",
+)  # fmt: skip
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "smsc": (),
@@ -66,8 +69,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bridge.model": (*CARRIER_VALUES, "smsc.config"),
     "bridge.config": (*MODEL, *PURE, "smsc.config"),
     "bridge.ids": MODEL,
-    "bridge.store.contract": (*MODEL, "bridge.store.listing"),
-    "bridge.store.listing": MODEL,
+    "bridge.store.contract": (*MODEL, "bridge.store.listing", "bridge.store.records"),
+    "bridge.store.listing": (*MODEL, "bridge.store.records"),
+    "bridge.store.records": MODEL,
     "bridge.store": (*MODEL, *STORE, "smsc.config", "smsc.crashpoint"),
     "bridge.passwords": MODEL,
     "bridge.live": (
@@ -114,7 +118,8 @@ PURE_MODULES = (
     "bridge.intake.routing", "bridge.intake.records", "bridge.delivery.payload",
     "bridge.delivery.exchange", "bridge.delivery.signing", "bridge.delivery.classify",
     "bridge.delivery.retry", "bridge.delivery.breaker", "bridge.delivery.lanes",
-    "bridge.store.contract", "bridge.store.listing", "bridge.store.rows", "bridge.store.sets",
+    "bridge.store.contract", "bridge.store.listing", "bridge.store.records", "bridge.store.rows",
+    "bridge.store.sets",
 )  # fmt: skip
 CONTRACTS = {"smsc.inbox", "bridge.store.contract", "bridge.delivery.exchange"}
 """Contracts declare ``async`` methods without having any of their own."""
@@ -288,6 +293,7 @@ def test_every_module_has_a_test_module() -> None:
         "smsc.inbox",
         "bridge.store.contract",
         "bridge.store.listing",
+        "bridge.store.records",
     }
     missing = [
         name

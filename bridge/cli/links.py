@@ -29,7 +29,8 @@ from smsc.status import LinkStatus
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bridge.store.contract import RefusalRow, Store
+    from bridge.store.contract import Store
+    from bridge.store.listing import RefusalRow
 
 STALE = 10_000
 """Milliseconds without a sign after which a process, or what it said of a link, is past."""

@@ -19,7 +19,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from bridge.errors import StoreError
-from bridge.store.contract import Join
+from bridge.store.records import Join
 from bridge.store.threaded import StoreThreads
 from smsc.crashpoint import reached
 

@@ -39,7 +39,7 @@ from bridge.intake.completing import Completer
 from bridge.intake.recording import DOUBT_LASTS, FULL, UNAVAILABLE, Batch, Check, Recorder
 from bridge.intake.records import Joiner
 from bridge.live import LiveView
-from bridge.store.contract import Doubt, Record
+from bridge.store.records import Doubt, Record
 from bridge.store.threaded import StoreThreads
 from smsc.crashpoint import reached
 from smsc.inbox import LinkLoss

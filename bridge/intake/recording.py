@@ -33,14 +33,7 @@ from bridge.ids import Ids
 from bridge.intake.completing import Completer
 from bridge.intake.records import carrier_id, message_record, quarantine, record
 from bridge.live import LiveView
-from bridge.store.contract import (
-    Doubt,
-    Mark,
-    MessageRecord,
-    QuarantineRecord,
-    Record,
-    Recorded,
-)
+from bridge.store.records import Doubt, Mark, MessageRecord, QuarantineRecord, Record, Recorded
 from bridge.store.threaded import StoreThreads
 from smsc.crashpoint import reached
 from smsc.message import Arrival, Message, Millis, Origin, Receipt, Verdict, VerdictKind

@@ -14,7 +14,7 @@ from msgspec.json import Encoder
 from bridge.delivery.payload import message_event, receipt_event
 from bridge.ids import Ids
 from bridge.intake.routing import Leg, Match, RoutingTable
-from bridge.store.contract import (
+from bridge.store.records import (
     ArrivalKey,
     CarrierId,
     EventRecord,
@@ -240,7 +240,7 @@ def key(origin: Origin) -> ArrivalKey:
 
 
 class Joiner:
-    """Joins a set and makes the record of what it is: a :data:`bridge.store.contract.Join`.
+    """Joins a set and makes the record of what it is: a :data:`bridge.store.records.Join`.
 
     Called in the store's thread; the table is that of the moment, so that a message is routed
     as the configuration is when it becomes whole.

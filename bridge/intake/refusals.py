@@ -14,7 +14,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from bridge.errors import BatchRejected, StoreError
-from bridge.store.contract import Refusal
+from bridge.store.records import Refusal
 from bridge.store.threaded import StoreThreads
 from smsc.config import Account
 from smsc.inbox import Refused

@@ -30,7 +30,9 @@ from bridge.intake.records import (
     message_record,
 )
 from bridge.intake.routing import RoutingTable
-from bridge.store.contract import (
+from bridge.store.contract import Store
+from bridge.store.listing import QuarantineRow
+from bridge.store.records import (
     ArrivalKey,
     FragmentRecord,
     Join,
@@ -38,9 +40,7 @@ from bridge.store.contract import (
     Record,
     Recorded,
     Reread,
-    Store,
 )
-from bridge.store.listing import QuarantineRow
 from smsc.config import Account
 from smsc.content import assembly, reading, whole
 from smsc.message import Arrival, Fragment, Message, Millis, Receipt, Unreadable

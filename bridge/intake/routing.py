@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from bridge.delivery.lanes import lane_of
 from bridge.model import DEFAULT_TENANT, Endpoint, EventType, Live, Number, Route
-from bridge.store.contract import DeliveryRecord
+from bridge.store.records import DeliveryRecord
 
 ANY = "*"
 

@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from bridge.model import Attempt
+from bridge.store.records import Refusal
 from smsc.message import Millis
 
 
@@ -73,3 +74,11 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
     state: str
     due_at: Millis | None
     attempts: tuple[Attempt, ...]
+
+
+class RefusalRow(Struct, frozen=True, kw_only=True):
+    """A refusal as lists show it."""
+
+    number: int
+    """Its place in the store: where a page of the list goes on."""
+    refusal: Refusal

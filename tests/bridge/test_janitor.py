@@ -14,7 +14,8 @@ from bridge.intake.routing import RoutingTable
 from bridge.janitor import LONGEST_PAUSE, ORPHAN, Janitor
 from bridge.live import LiveView
 from bridge.model import Live
-from bridge.store.contract import LiveObject, Room
+from bridge.store.contract import LiveObject
+from bridge.store.records import Room
 from bridge.store.sqlite.engine import SqliteStore
 from bridge.store.threaded import StoreThreads
 from smsc.message import Millis

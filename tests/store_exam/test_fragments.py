@@ -5,7 +5,8 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.errors import BatchRejected
-from bridge.store.contract import FragmentRecord, MessageRecord, OpenSet, Recorded, Room, Store
+from bridge.store.contract import Store
+from bridge.store.records import FragmentRecord, MessageRecord, OpenSet, Recorded, Room
 from smsc.message import Fragment, Millis
 from tests.fix_store import (
     MINUTE,

@@ -22,7 +22,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bridge.store.contract import FragmentRecord, Recorded, Store
+from bridge.store.contract import Store
+from bridge.store.records import FragmentRecord, Recorded
 from tests.fix_store import (
     ENGINES,
     MINUTE,

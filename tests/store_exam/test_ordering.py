@@ -4,7 +4,8 @@ import pytest
 from msgspec import structs
 
 from bridge.errors import BatchRejected
-from bridge.store.contract import Order, Refusal, Store
+from bridge.store.contract import Order, Store
+from bridge.store.records import Refusal
 from smsc.message import Millis
 from tests.fix_store import SECOND, START, Clock, Engine
 

@@ -3,7 +3,8 @@
 import pytest
 from msgspec import structs
 
-from bridge.store.contract import ProcessStatus, Record, Recorded, Store
+from bridge.store.contract import ProcessStatus, Store
+from bridge.store.records import Record, Recorded
 from smsc.message import Millis
 from smsc.status import LinkStatus
 from tests.fix_store import MINUTE, SECOND, START, Clock, key, message

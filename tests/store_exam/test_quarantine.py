@@ -4,7 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.errors import BatchRejected
-from bridge.store.contract import CarrierId, Recorded, Reread, Store
+from bridge.store.contract import Store
+from bridge.store.records import CarrierId, Recorded, Reread
 from tests.fix_store import (
     MINUTE,
     START,

@@ -3,7 +3,8 @@
 import pytest
 
 from bridge.errors import BatchRejected, StoreUnavailable
-from bridge.store.contract import Record, Recorded, Store
+from bridge.store.contract import Store
+from bridge.store.records import Record, Recorded
 from tests.fix_store import (
     Engine,
     all_due,

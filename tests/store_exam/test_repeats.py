@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from bridge.store.contract import CarrierId, MessageRecord, QuarantineRecord, Recorded, Store
+from bridge.store.contract import Store
+from bridge.store.records import CarrierId, MessageRecord, QuarantineRecord, Recorded
 from smsc.message import Millis
 from tests.fix_store import (
     MINUTE,

@@ -9,27 +9,20 @@ from pathlib import Path
 
 from bridge.errors import BatchRejected, StaleLease
 from bridge.model import Live
-from bridge.store.contract import (
-    Applied,
+from bridge.store.contract import Applied, Due, Lease, LiveObject, Order, ProcessStatus, Settlement
+from bridge.store.listing import DeadLetter, DeliveryRow, MessageRow, QuarantineRow, RefusalRow
+from bridge.store.records import (
     Doubt,
-    Due,
     Join,
-    Lease,
-    LiveObject,
     Mark,
     MessageRecord,
     OpenSet,
-    Order,
-    ProcessStatus,
     Record,
     Recorded,
     Refusal,
-    RefusalRow,
     Reread,
     Room,
-    Settlement,
 )
-from bridge.store.listing import DeadLetter, DeliveryRow, MessageRow, QuarantineRow
 from bridge.store.sqlite import (
     fragments,
     live,

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import structs
 
 from bridge.errors import BatchRejected
-from bridge.store.contract import (
+from bridge.store.records import (
     ArrivalKey,
     FragmentRecord,
     Join,

@@ -6,7 +6,7 @@ One sequence numbers everything; see the head of ``sql/sqlite/001_start.sql``.
 from collections.abc import Sequence
 
 from bridge.errors import BatchRejected
-from bridge.store.contract import EventRecord, MessageRecord, QuarantineRecord
+from bridge.store.records import EventRecord, MessageRecord, QuarantineRecord
 from bridge.store.sqlite.connection import Tx
 from bridge.store.sqlite.writing import Insert
 

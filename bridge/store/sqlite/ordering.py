@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import structs
 
-from bridge.store.contract import Order, Refusal, RefusalRow
+from bridge.store.contract import Order
+from bridge.store.listing import RefusalRow
+from bridge.store.records import Refusal
 from bridge.store.sqlite.connection import Tx
 from bridge.store.sqlite.reading import NEWEST
 from bridge.store.sqlite.writing import Insert

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from bridge.store.contract import Doubt, ProcessStatus
+from bridge.store.contract import ProcessStatus
+from bridge.store.records import Doubt
 from bridge.store.sqlite import sending
 from bridge.store.sqlite.connection import Tx
 from bridge.store.sqlite.writing import Insert, json

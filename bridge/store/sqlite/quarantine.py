@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bridge.store.contract import Join, QuarantineRecord, Recorded, Reread
 from bridge.store.listing import QuarantineRow
+from bridge.store.records import Join, QuarantineRecord, Recorded, Reread
 from bridge.store.sqlite import fragments, recording, repeats
 from bridge.store.sqlite.connection import Tx
 from bridge.store.sqlite.writing import json, run

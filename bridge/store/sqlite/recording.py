@@ -8,7 +8,7 @@ the batch, each seeing what those before it changed.
 from collections.abc import Sequence
 
 from bridge.errors import BatchRejected
-from bridge.store.contract import (
+from bridge.store.records import (
     FragmentRecord,
     Mark,
     MessageRecord,

@@ -8,7 +8,7 @@ changes nothing, even when the doubt was used up in between.
 
 from collections.abc import Sequence
 
-from bridge.store.contract import ArrivalKey, CarrierId, Doubt
+from bridge.store.records import ArrivalKey, CarrierId, Doubt
 from bridge.store.rows import FINGERPRINT_SIZE
 from bridge.store.sqlite.connection import Tx
 from bridge.store.sqlite.writing import Insert, json, run

@@ -6,13 +6,8 @@ import trio
 
 from bridge.api.overview import Overview
 from bridge.errors import StoreUnavailable
-from bridge.store.contract import (
-    ArrivalKey,
-    DeliveryRecord,
-    EventRecord,
-    MessageRecord,
-    ProcessStatus,
-)
+from bridge.store.contract import ProcessStatus
+from bridge.store.records import ArrivalKey, DeliveryRecord, EventRecord, MessageRecord
 from bridge.store.sqlite.engine import SqliteStore
 from bridge.store.threaded import StoreThreads
 from bridge.telemetry import Metrics

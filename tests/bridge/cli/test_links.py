@@ -15,7 +15,8 @@ from rich.console import Console
 from bridge import cli
 from bridge.cli.links import Look, length, table
 from bridge.cli.options import now
-from bridge.store.contract import LiveObject, ProcessStatus, Refusal
+from bridge.store.contract import LiveObject, ProcessStatus
+from bridge.store.records import Refusal
 from bridge.store.sqlite.engine import SqliteStore
 from smsc.config import Account
 from smsc.status import LinkStatus

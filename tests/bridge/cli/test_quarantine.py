@@ -13,7 +13,8 @@ from bridge import cli
 from bridge.cli.options import now
 from bridge.doorbell import DUE, Doorbell, directory_for
 from bridge.model import Endpoint, Number, Route
-from bridge.store.contract import ArrivalKey, LiveObject, QuarantineRecord
+from bridge.store.contract import LiveObject
+from bridge.store.records import ArrivalKey, QuarantineRecord
 from bridge.store.sqlite.engine import SqliteStore
 from smsc.config import Account
 from smsc.wire.pdu import encode

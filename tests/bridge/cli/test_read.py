@@ -12,14 +12,8 @@ from bridge import cli
 from bridge.cli.options import now
 from bridge.doorbell import DUE, Doorbell, directory_for
 from bridge.model import Attempt, Endpoint
-from bridge.store.contract import (
-    ArrivalKey,
-    DeliveryRecord,
-    EventRecord,
-    LiveObject,
-    MessageRecord,
-    Settlement,
-)
+from bridge.store.contract import LiveObject, Settlement
+from bridge.store.records import ArrivalKey, DeliveryRecord, EventRecord, MessageRecord
 from bridge.store.sqlite.engine import SqliteStore
 
 SENDER, NUMBER = "+447700900123", "+447700900999"

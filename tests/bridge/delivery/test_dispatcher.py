@@ -29,17 +29,9 @@ from bridge.delivery.sender import DirectSender
 from bridge.errors import StoreUnavailable
 from bridge.live import LiveView
 from bridge.model import Endpoint, Outcome
-from bridge.store.contract import (
-    ArrivalKey,
-    DeliveryRecord,
-    Due,
-    EventRecord,
-    LiveObject,
-    MessageRecord,
-    ProcessStatus,
-    Settlement,
-)
+from bridge.store.contract import Due, LiveObject, ProcessStatus, Settlement
 from bridge.store.listing import DeliveryRow
+from bridge.store.records import ArrivalKey, DeliveryRecord, EventRecord, MessageRecord
 from bridge.store.sqlite.engine import SqliteStore
 from bridge.store.threaded import StoreThreads
 from smsc.message import Millis

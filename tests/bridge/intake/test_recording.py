@@ -12,7 +12,7 @@ from bridge.intake.completing import Completer
 from bridge.intake.recording import Batch, Recorder
 from bridge.intake.records import Joiner
 from bridge.live import LiveView
-from bridge.store.contract import Doubt, MessageRecord, QuarantineRecord
+from bridge.store.records import Doubt, MessageRecord, QuarantineRecord
 from smsc.message import Arrival, VerdictKind
 from tests.fix_intake import (
     NOW,

@@ -15,7 +15,7 @@ from bridge.intake.records import (
 )
 from bridge.intake.routing import RoutingTable
 from bridge.model import Endpoint, Live, Number, Route
-from bridge.store.contract import (
+from bridge.store.records import (
     CarrierId,
     DeliveryRecord,
     FragmentRecord,

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from bridge.errors import StoreUnavailable
 from bridge.intake.refusals import EACH, WAITING, Refusals
-from bridge.store.contract import Refusal
+from bridge.store.records import Refusal
 from bridge.store.sqlite.engine import SqliteStore
 from bridge.store.threaded import StoreThreads
 from smsc.config import Account

@@ -11,8 +11,8 @@ from bridge.errors import BatchRejected
 from bridge.intake.records import fragment_record, message_record, quarantine
 from bridge.intake.rereading import Reader, Result, read_again
 from bridge.intake.routing import RoutingTable
-from bridge.store.contract import Join, MessageRecord, Recorded, Reread
 from bridge.store.listing import QuarantineRow
+from bridge.store.records import Join, MessageRecord, Recorded, Reread
 from smsc.config import Account
 from smsc.message import Arrival, ReceiptReading, Unreadable
 from smsc.wire.pdu import encode

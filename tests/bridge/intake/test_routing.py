@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from bridge.delivery.lanes import lane_of
 from bridge.intake.routing import UNKNOWN, Leg, RoutingTable, wants
 from bridge.model import Endpoint, Live, Number, Route
-from bridge.store.contract import DeliveryRecord
+from bridge.store.records import DeliveryRecord
 
 
 def endpoint(name: str, *, lanes: int = 1, event_types: tuple[str, ...] = ("*",)) -> Endpoint:

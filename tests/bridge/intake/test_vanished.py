@@ -13,7 +13,8 @@ from bridge.errors import StoreUnavailable
 from bridge.intake.records import message_record
 from bridge.intake.routing import RoutingTable
 from bridge.intake.vanished import SILENT, Vanished, lives
-from bridge.store.contract import ProcessStatus, Recorded
+from bridge.store.contract import ProcessStatus
+from bridge.store.records import Recorded
 from smsc.status import LinkStatus
 from tests.fix_intake import LIVE, NOW, FaultyStore, HeldThreads, message, new_ids
 

@@ -7,7 +7,8 @@ import apsw
 import pytest
 
 from bridge.errors import BatchRejected
-from bridge.store.contract import MessageRecord, OpenSet, Store
+from bridge.store.contract import Store
+from bridge.store.records import MessageRecord, OpenSet
 from bridge.store.sqlite import fragments, reading, repeats, sending
 from bridge.store.sqlite.engine import SqliteStore
 from tests.fix_store import Clock, all_due, fragment, join_to, key, message

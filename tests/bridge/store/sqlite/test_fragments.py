@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from bridge.store.contract import Room
+from bridge.store.records import Room
 from bridge.store.sqlite.engine import SqliteStore
 from tests.fix_store import Clock, fragment, join_to, key
 
