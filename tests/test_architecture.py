@@ -93,12 +93,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *MODEL, *PURE, *STORE, "bridge.api", "bridge.doorbell", "bridge.intake.vanished",
         "bridge.live", "bridge.telemetry",
     ),
-    "bridge.app": (
-        "bridge", "smsc.link.server", "smsc.link.dialer", "smsc.link.tls", "smsc.simulator",
-        "smsc.link.connection",
-        "smsc.config",
-        "smsc.inbox", *CARRIER_VALUES,
+    "bridge.carriers": (
+        *MODEL, *PURE, "bridge.doorbell", "bridge.intake", "bridge.process", "smsc.inbox",
+        "smsc.link.connection", "smsc.link.dialer", "smsc.link.server", "smsc.link.tls",
     ),
+    "bridge.app": ("bridge", *CARRIER_VALUES),
     "bridge.supervise": ("bridge", *CARRIER_VALUES),
     "bridge.customer": (),
     "bridge.demo": ("bridge", "smsc.simulator", *CARRIER_VALUES),

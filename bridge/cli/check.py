@@ -24,7 +24,7 @@ def check(*, config: str | None, full: bool, as_json: bool) -> None:
     path = require_config(config)
     local, live = load_config(path)
     if any(listener.tls for listener in local.listeners):
-        from bridge.app import check_files
+        from bridge.carriers import check_files
 
         check_files(local, str(path))
     if as_json:

@@ -22,6 +22,7 @@ from structlog.typing import FilteringBoundLogger
 
 import smsc
 from bridge import app, supervise, telemetry
+from bridge.carriers import check_files
 from bridge.cli.options import config_option, load_config, require_config
 from bridge.config import Config, LiveFile
 from bridge.doorbell import LIVE, Doorbell, directory_for
@@ -125,7 +126,7 @@ def serve(*, config: str | None, role: Role | None, child: int | None) -> int:
     path = require_config(config)
     load = partial(load_config, path)
     local, live = load()
-    app.check_files(local, str(path))
+    check_files(local, str(path))
     # Until somebody hears it, in children as well (they inherit this): the file was just read.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _set_up_logging(local, role or "supervisor")

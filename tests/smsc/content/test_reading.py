@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from smsc.config import Account, Listener
 from smsc.content.reading import as_wanted, read
 from smsc.inbox import BindVerdict
-from smsc.link.session import Arrived, Session
+from smsc.link.events import Arrived
+from smsc.link.session import Session
 from smsc.message import Message, Unreadable
 from smsc.wire.pdu import Pdu, Undecodable, decode, encode
 from smsc.wire.spec import BindTransceiver, CommandId, EnquireLink, Status
