@@ -60,7 +60,7 @@ class Explanation(Struct, frozen=True):
     """One PDU, or the octets that are none, and all that can be said of them."""
 
     line: int
-    """The line of the input it was found in, from 1."""
+    """The line of the input it was found in, from 1; 0: there are no lines."""
     octets: bytes
     """The PDU, or what is left where it has no end."""
     error: WireError | None
@@ -176,7 +176,7 @@ def _frame(frame: bytes, account: Account, line: int) -> Explanation:
     pdu = decode(frame)
     arrival: Arrival | None = None
     if isinstance(pdu, Undecodable):
-        if pdu.command_id in ARRIVALS:
+        if pdu.command_id in ARRIVALS and account.unreadable == "accept":
             arrival = interpret.unreadable(pdu, account, link="", place=0, received_at=0)
         return Explanation(line, frame, pdu.error, None, pdu, arrival, account.time_zone)
     if pdu.command_id in ARRIVALS:
@@ -388,7 +388,7 @@ def to_text(explanation: Explanation) -> list[str]:
     if command_id is not None:
         command = COMMAND_NAMES.get(command_id, f"unknown command {command_id:08x}")
     seen = explanation.seen
-    where = f"line {explanation.line}"
+    where = f"line {explanation.line}" if explanation.line else ""
     if seen is not None:
         where = f"connection {seen.stream}" if seen.stream else ""
     lines = [f"{command}, {len(octets)} octets" + (f" ({where})" if where else "")]
@@ -411,6 +411,9 @@ def to_text(explanation: Explanation) -> list[str]:
         consequence = f"{_CONSEQUENCES[error.consequence]}{told * (error.consequence in _TOLD)}"
         if error.consequence == "answer" and command_id is not None and command_id & RESPONSE_BIT:
             consequence = "pass over it: responses are not answered"
+        elif explanation.arrival is not None:
+            consequence = f"keep it as it is, accept it, and go on; or refuse it{told}, if the"
+            consequence += ' account says unreadable = "reject"'
         lines += [
             f"  ERROR at octet {error.offset}: {error.detail}",
             f"    a link would {consequence}",

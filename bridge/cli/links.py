@@ -18,6 +18,7 @@ from bridge.cli.options import (
     show_json,
     show_list,
     store_options,
+    unknown_account,
     when,
 )
 from bridge.cli.read import pages
@@ -190,8 +191,8 @@ class Look:
 
     def empty(self) -> str:
         """Say why there is nothing to show, and what to do about it."""
-        if self._account is not None and self._account not in self._accounts:
-            return f"There is no account {self._account}; `smsbridge check` lists those of a file."
+        if unknown := unknown_account(self._store, self._account):
+            return unknown
         of = f" of {self._account}" if self._account else ""
         refused = f"`smsbridge links refused{f' --account {self._account}' if of else ''}`"
         if self._everything:
@@ -306,6 +307,7 @@ def refused(
     part. A status of 0 means that there was no answer, or that it was the carrier's.
     """
     store = open_store(ctx)
+    empty = unknown_account(store, account) or _nothing_refused(account)
     found = pages(
         lambda after, size: store.refusals(
             account=account, limit=size, before=before if after is None else after
@@ -314,7 +316,7 @@ def refused(
         key="number",
     )
     if explain and not as_json:
-        _explain_all(found, store, unmask=unmask, empty=_nothing_refused(account))
+        _explain_all(found, store, unmask=unmask, empty=empty)
         return
     accounts = _accounts(store) if explain else {}
     show_list(
@@ -322,16 +324,13 @@ def refused(
          for row in found),
         ("at", "account", "peer", "command", "status_name", "reason"),
         as_json=as_json,
-        empty=_nothing_refused(account),
+        empty=empty,
     )  # fmt: skip
 
 
 def _nothing_refused(account: str | None) -> str:
-    return (
-        f"Nothing of {account or 'strangers'} was refused."
-        if account is not None
-        else ("Nothing was refused.")
-    )
+    of = "" if account is None else f" of {account or 'strangers'}"
+    return f"Nothing{of} was refused."
 
 
 def _accounts(store: "Store") -> Mapping[str, Any]:
@@ -368,7 +367,7 @@ def _explained(row: "RefusalRow", account: Any, *, unmask: bool) -> Iterator[Any
     from smsc.inspect import explain, mask
 
     if row.refusal.raw:
-        for explanation in explain(row.refusal.raw, account):
+        for explanation in explain(row.refusal.raw, account, line=0):
             yield explanation if unmask else mask(explanation)
 
 

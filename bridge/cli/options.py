@@ -181,6 +181,14 @@ def when(moment: Millis | None, *, as_json: bool) -> str | None:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def unknown_account(store: "Store", name: str | None) -> str:
+    """Return a sentence where no account has this name: so nothing of it is there to show."""
+    live = store.live() if name else None
+    if live is None or any(account.name == name for account in live.accounts):
+        return ""
+    return f"There is no account {name}; `smsbridge check` lists those of a file."
+
+
 def show_list(
     rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str
 ) -> None:

@@ -19,6 +19,7 @@ from bridge.cli.options import (
     show_table,
     store_options,
     store_path,
+    unknown_account,
     unmask_option,
     when,
 )
@@ -94,9 +95,8 @@ def _list(
         (_shown(row, as_json=as_json, unmask=unmask) for row in _newest(store, account, limit)),
         ("id", "received_at", "account", "octets", "reason", *(("raw",) if unmask else ())),
         as_json=as_json,
-        empty=f"Nothing of account {account!r} is in quarantine."
-        if account
-        else "Nothing is in quarantine.",
+        empty=unknown_account(store, account)
+        or f"Nothing{f' of {account}' if account else ''} is in quarantine.",
     )
 
 
@@ -139,7 +139,7 @@ def show(
     is_frame = row.raw[:1] not in (b"{", b"[")
     live = store.live()
     accounts = {each.name: each for each in live.accounts} if live is not None else {}
-    explanations = list(explain(row.raw, accounts.get(row.account))) if is_frame else []
+    explanations = list(explain(row.raw, accounts.get(row.account), line=0)) if is_frame else []
     facts = {
         **_shown(row, as_json=as_json, unmask=unmask),
         "command": as_dict(explanations[0])["command"] if explanations else None,

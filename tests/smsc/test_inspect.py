@@ -278,6 +278,22 @@ def test_an_error_in_words() -> None:
     assert "ESME_RINVCMDID" in text
 
 
+def test_what_becomes_of_a_message_that_cannot_be_read_is_for_its_account_to_say() -> None:
+    frame = bytes.fromhex("00000011000000050000000000000001ff")
+    accepting = Account(name="acme", system_id="acme")
+    rejecting = Account(name="acme", system_id="acme", unreadable="reject")
+
+    accepted, rejected = (
+        "\n".join(to_text(next(explain(frame, account, line=0))))
+        for account in (accepting, rejecting)
+    )
+
+    assert accepted.startswith("deliver_sm, 17 octets\n")
+    assert "a link would keep it as it is, accept it, and go on" in accepted
+    assert "a link would answer this PDU with an error and go on (ESME_RINVSERTYP" in rejected
+    assert "kept raw" not in rejected
+
+
 def test_an_unknown_response_is_not_said_to_be_answered() -> None:
     text = "\n".join(to_text(next(explain(bytes.fromhex("0000001080000110000000000a342ee7")))))
 
