@@ -98,7 +98,8 @@ class Dialer:
         """
         try:
             async with trio.open_nursery() as self._nursery:
-                self.refresh()
+                if not self._draining:
+                    self._look()
         finally:
             self._ended.set()
 
@@ -131,10 +132,14 @@ class Dialer:
     def refresh(self) -> None:
         """Look at the account again, and change what has to be changed; returns at once.
 
-        Does nothing once :meth:`drain` was called or :meth:`run` has ended.
+        Does nothing once :meth:`drain` was called, nor where nothing is kept up: then :meth:`run`
+        has not begun, or is about to end, and its nursery takes nobody in.
         """
-        if self._draining or self._nursery is None or self._ended.is_set():
-            return
+        if self._kept and not self._draining:
+            self._look()
+
+    def _look(self) -> None:
+        assert self._nursery is not None  # it is there while anything is kept up
         self._account = account = self._gate.account(self._name)
         wanted = _slots(account)
         for slot, keeper in self._kept.items():
@@ -186,22 +191,21 @@ class Dialer:
     ) -> "_Ended":
         """Make one link, and serve it to its end."""
         link = self._new_link()
+        reached = None
         try:
             with trio.fail_after(CONNECT_TIMEOUT):
                 reached = await reach(host, dial)
+            return await self._serve(keeper, reached, account, kind, link, host)
         except (Unreachable, trio.TooSlowError) as error:
             reason = str(error) or f"no answer within {CONNECT_TIMEOUT:g} s"
-            self._tell(account, kind, link, host, reason)
-            return _Ended(reason)
-        try:
-            return await self._serve(keeper, reached, account, kind, link, host)
         except Exception as error:  # noqa: BLE001  # a fault of ours costs one link, not the others
-            _log.exception("link.failed", link=link, peer=reached.peer)
+            _log.exception("link.failed", link=link, peer=reached.peer if reached else host)
             reason = f"internal: {type(error).__name__}"
-            self._tell(account, kind, link, reached.peer, reason)
-            return _Ended(reason, connected=True)
         finally:
-            await trio.aclose_forcefully(reached.stream)
+            if reached is not None:
+                await trio.aclose_forcefully(reached.stream)
+        self._tell(account, kind, link, reached.peer if reached else host, reason)
+        return _Ended(reason, connected=reached is not None)
 
     async def _serve(
         self,
@@ -234,7 +238,9 @@ class Dialer:
             keeper.connection = None
         status = connection.status()
         if status.bound_at is None:
-            if not status.reason.startswith("bind-refused"):  # which the connection has told
+            # One that we gave up ourselves is no news; a refused one the connection has told.
+            ours = keeper.changed or not keeper.wanted
+            if not ours and not status.reason.startswith("bind-refused"):
                 self._tell(account, kind, link, reached.peer, status.reason)
             return _Ended(status.reason, connected=True)
         lived = self._clock() - status.bound_at >= LIVED * 1_000

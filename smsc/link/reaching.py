@@ -44,6 +44,8 @@ async def reach(host: str, dial: Dial) -> Reached:
         raise Unreachable(f"{host} {error}") from None
     try:
         stream = await trio.open_tcp_stream(name, port)
+    except UnicodeError:  # not even to be asked for: an empty label, or one too long
+        raise Unreachable(f"{name} can't be looked up: it is no host name") from None
     except OSError as error:
         raise Unreachable(_words(error)) from None
     try:

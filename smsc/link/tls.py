@@ -19,9 +19,6 @@ from msgspec import Struct
 
 from smsc.config import ListenerTls
 
-CHUNK = 65_536
-"""Octets read at once while the peer is left to finish."""
-
 
 class Fault(Struct, frozen=True):
     """What is wrong with the files of a listener."""

@@ -15,6 +15,7 @@ from smsc.config import Account, Dial, Listener
 from smsc.inbox import Refused
 from smsc.link import dialer as module
 from smsc.link.dialer import Dialer
+from smsc.link.reaching import Reached
 from smsc.message import Message
 from smsc.simulator.carrier import message
 from smsc.simulator.segments import segments
@@ -337,6 +338,67 @@ async def test_draining_unbinds_and_ends() -> None:
         assert it.inbox.losses == []
         it.dialer.refresh()  # without effect
         assert it.dialer.statuses() == []
+
+
+async def test_an_account_that_comes_back_while_the_last_link_ends_is_for_another_dialer() -> None:
+    first = account(free_port(), shortest_pause=3_600, longest_pause=3_600)
+
+    class Return(trio.abc.Instrument):
+        """Brings the account back when the dialer's nursery is closed, and nobody knows yet."""
+
+        def task_exited(self, task: trio.lowlevel.Task) -> None:
+            if task.coro.__qualname__ == "Dialer._keep":
+                line.configure(first)
+                returned.append(line.ended.is_set())
+
+    returned: list[bool] = []
+    line = Line(first)
+    trio.lowlevel.add_instrument(instrument := Return())
+    with trio.fail_after(BOUND):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(line.run)
+            await line.until(lambda: line.failures)
+            line.configure(None)
+    trio.lowlevel.remove_instrument(instrument)
+    assert returned == [False]
+    assert line.ended.is_set()
+
+
+async def test_draining_before_anything_began_has_nothing_dialled() -> None:
+    line = Line(account(free_port()))
+    await line.dialer.drain(trio.current_time() + 10)
+    with trio.fail_after(BOUND):
+        await line.run()
+    assert line.links == 0
+
+
+async def test_a_bind_that_we_give_up_is_no_news() -> None:
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    came = trio.Event()
+
+    async def silent(stream: trio.SocketStream) -> None:
+        came.set()
+        await trio.sleep_forever()
+
+    port = listeners[0].socket.getsockname()[1]
+    async with dialling(account(port)) as it, trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, silent, listeners)
+        await came.wait()
+        await it.dialer.drain(trio.current_time() + 10)
+        await it.ended.wait()
+        assert it.failures == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_fault_while_connecting_costs_one_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def reach(host: str, dial: Dial) -> Reached:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(module, "reach", reach)
+    async with dialling(account(1)) as it:
+        await it.until(lambda: len(it.failures) > 1)
+        assert it.failures[0].reason == "we could not bind: internal: RuntimeError"
 
 
 async def test_draining_waits_no_longer_than_it_may() -> None:
