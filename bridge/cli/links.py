@@ -47,6 +47,15 @@ COLUMNS = (
     "errors", "throttled", "last_enquiry", "age", "link",
 )  # fmt: skip
 
+IMPORTANCE = (
+    "account", "state", "peer", "pdus_per_second", "window", "errors", "last_enquiry", "age",
+    "throttled", "kind", "link", "direction", "version", "tls",
+)  # fmt: skip
+"""Which columns ``--watch`` shows first where there is no room for all."""
+LEAST = 2
+GAP = 2
+"""Spaces between columns."""
+
 
 @click.group(invoke_without_command=True)
 @store_options
@@ -218,7 +227,8 @@ def _watch(look: Look, *, as_json: bool) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(console=Console(), screen=True, auto_refresh=False) as screen:
+    console = Console()
+    with Live(console=console, screen=True, auto_refresh=False) as screen:
         while True:
             try:
                 rows = list(look.once())
@@ -226,24 +236,36 @@ def _watch(look: Look, *, as_json: bool) -> None:
                 parts = [Text(sentence, style="yellow") for sentence in said]
                 left = len(rows) - MOST_WATCHED
                 more = [Text(f"… and {left} more")] if left > 0 else []
-                screen.update(Group(*parts, table(rows[:MOST_WATCHED]), *more), refresh=True)
+                screen.update(
+                    Group(*parts, table(rows[:MOST_WATCHED], console.width), *more), refresh=True
+                )
             except StoreError as error:
                 screen.update(Text(str(error), style="red"), refresh=True)
             time.sleep(BEAT)
 
 
-def table(rows: Sequence[Row]) -> "Table":
-    """Return links as a table that is as wide as the terminal, whatever that cuts off."""
+def table(rows: Sequence[Row], width: int) -> "Table":
+    """Return links as a table with those columns that there is room for in full, and at least
+    the :data:`LEAST` that matter most."""
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in COLUMNS:
+    lines = [{name: cell(value) for name, value in shown(row, as_json=False).items()}
+             for row in rows]  # fmt: skip
+    left = width
+    fitting: set[str] = set()
+    for column in IMPORTANCE:
+        left -= max([len(column), *(len(line[column]) for line in lines)]) + GAP
+        if left < -GAP and len(fitting) >= LEAST:
+            break
+        fitting.add(column)
+    made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    columns = [column for column in COLUMNS if column in fitting]
+    for column in columns:
         made.add_column(column.replace("_", " "), no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        facts = shown(row, as_json=False)
+    for row, line in zip(rows, lines, strict=True):
         style = "red" if row.silence else "" if row.status.state == "bound" else "dim"
-        made.add_row(*(Text(cell(facts[column])) for column in COLUMNS), style=style)
+        made.add_row(*(Text(line[column]) for column in columns), style=style)
     return made
 
 

@@ -168,14 +168,41 @@ def test_watching_shows_them_again_until_stopped(
     assert [row["pdus_per_second"] for row in rows] == [None, 20.0]
 
 
-def test_the_watched_table_fits_any_terminal(store: SqliteStore) -> None:
-    store.beat(PROCESS, [link("1"), link("2", at=now() - 60_000)], now())
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (40, ["account", "state", "peer"]),
+        (80, ["account", "state", "peer", "window", "errors"]),
+        (200, ["account", "state", "kind", "peer", "window", "errors", "throttled", "link"]),
+    ],
+)
+def test_the_watched_table_has_the_columns_there_is_room_for(
+    store: SqliteStore, width: int, columns: list[str]
+) -> None:
+    store.beat(PROCESS, [link("1"), link("2")], now())
     look = Look(store, account=None, everything=False)
-    console = Console(width=60)
+    console = Console(width=width)
     with console.capture() as captured:
-        console.print(table(list(look.once())))
+        console.print(table(list(look.once()), width))
 
-    assert all(len(line) <= 60 for line in captured.get().splitlines())
+    lines = captured.get().splitlines()
+    known = {"account", "state", "kind", "peer", "window", "errors", "throttled", "link"}
+    assert [word for word in lines[0].split() if word in known] == columns
+    assert all(len(line) <= width and "…" not in line for line in lines)
+    assert all("192.0.2.1:40000" in line for line in lines[1:])
+
+
+def test_a_silent_link_is_shown_in_the_narrowest_terminal(store: SqliteStore) -> None:
+    store.beat(PROCESS, [link("1", at=now() - 60_000)], now())
+    console = Console(width=20)
+    with console.capture() as captured:
+        rows = list(Look(store, account=None, everything=False).once())
+        console.print(table(rows, 20))
+
+    head, line = captured.get().splitlines()
+    assert head.split() == ["account", "state"]
+    assert line.split()[:2] == ["one", "bound"]
+    assert len(line) == 20
 
 
 @pytest.mark.parametrize(
