@@ -201,7 +201,7 @@ class Carriers:
         """Bring the gauges of links and intake up to date."""
         metrics = self._process.metrics
         metrics.intake_queue.set(self.ingest.waiting)
-        metrics.connections.set(sum(map(len, self._ends())))
+        metrics.connections.set(sum(each.count() for each in self._ends()))
         metrics.links.clear()
         for account, number in self._gate.by_account().items():
             metrics.links.labels(account).set(number)

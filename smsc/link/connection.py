@@ -43,6 +43,7 @@ from smsc.link.phases import Phase
 from smsc.link.session import Session
 from smsc.link.tap import Tap
 from smsc.link.timers import PATIENCE
+from smsc.link.turns import FEW, REFUSED_CHUNK, Turns
 from smsc.message import Arrival, Millis, Verdict, VerdictKind
 from smsc.status import LinkStatus
 from smsc.wire.errors import WireError
@@ -92,6 +93,7 @@ class Connection:
         certificate: str = "",
         local: str = "",
         began: float | None = None,
+        turns: Turns | None = None,
         account: Account | None = None,
         kind: BindKind = "transceiver",
     ) -> None:
@@ -100,6 +102,7 @@ class Connection:
         self._peer = peer
         self._local = local
         self._tls = tls
+        self._turns = turns or Turns()
         self._certificate = certificate
         self._listener = listener
         self._inbox = inbox
@@ -242,13 +245,14 @@ class Connection:
 
     async def _read(self, nursery: trio.Nursery) -> None:
         session = self._session
+        size = CHUNK
         while not session.closed:
             if session.unsent > UNSENT_LIMIT:
                 self._drained = trio.Event()
                 await self._drained.wait()
                 continue
             try:
-                data = await self._stream.receive_some(CHUNK)
+                data = await self._stream.receive_some(size)
             except trio.BrokenResourceError:
                 self._peer_is_gone = True
                 session.stop("connection-broken")
@@ -259,9 +263,14 @@ class Connection:
                 session.end_of_stream(trio.current_time())
                 self._moved()
                 return
+            refused, began = session.throttled, trio.current_time()
             self._receive(data, nursery)
             if self._framer.lost:
                 return
+            size = CHUNK
+            if session.throttled - refused > FEW:
+                size = REFUSED_CHUNK
+                await self._turns.pay(trio.current_time() - began)
 
     async def _take(self, places: Sequence[int], arrivals: Sequence[Arrival]) -> None:
         try:

@@ -117,8 +117,8 @@ class Dialer:
             scope.deadline = min(scope.deadline, deadline)
             await self._ended.wait()
 
-    def __len__(self) -> int:
-        """Count the connections."""
+    def count(self) -> int:
+        """Return how many connections there are, bound or not."""
         return sum(keeper.connection is not None for keeper in self._kept.values())
 
     def statuses(self) -> list[LinkStatus]:

@@ -25,6 +25,7 @@ from smsc.link.connection import Connection
 from smsc.link.door import Door, Sparing
 from smsc.link.preamble import TurnedAway, announced, secured
 from smsc.link.tls import context_of
+from smsc.link.turns import Turns
 from smsc.message import Millis
 from smsc.peer import UNKNOWN, shown
 from smsc.status import LinkStatus
@@ -77,6 +78,7 @@ class Server:
         self._clock = clock
         self._new_link = new_link
         self._tls = context_of(listener.tls) if listener.tls else None
+        self._turns = Turns()
         self._sparing = Sparing(-math.inf)
         self._arriving: set[trio.CancelScope] = set()  # connections that are no links yet
         self._room = trio.Semaphore(listener.max_connections)
@@ -136,8 +138,8 @@ class Server:
         """Return those of them that are not bound yet: few, where there are many links."""
         return [each.status() for each in self._connections if not each.bound]
 
-    def __len__(self) -> int:
-        """Count the connections."""
+    def count(self) -> int:
+        """Return how many connections there are, bound or not."""
         return len(self._connections)
 
     def refresh(self) -> None:
@@ -198,6 +200,7 @@ class Server:
                 certificate=guest.certificate,
                 local=_local_of(stream),
                 began=began,
+                turns=self._turns,
             )
             self._connections.add(connection)
             if self._accepting.cancel_called:  # accepted just before the drain began
