@@ -93,13 +93,15 @@ def links(
         except KeyboardInterrupt:
             return
     look.warn()
-    rows = list(look.twice())[:limit]
+    rows = look.twice()
     show_list(
-        [shown(row, as_json=as_json) for row in rows],
+        [shown(row, as_json=as_json) for row in rows[:limit]],
         (*COLUMNS, *(("reason",) if everything else ())),
         as_json=as_json,
         empty=look.empty(),
     )
+    if len(rows) > limit:
+        click.echo(f"… and {len(rows) - limit} more; --limit {len(rows)} shows all.", err=True)
 
 
 links.add_command(record)

@@ -146,6 +146,13 @@ def test_no_more_links_than_asked(store: SqliteStore, run: Any) -> None:
     assert len(run("--json", "--limit", "2")) == 2
 
 
+def test_what_is_left_out_is_counted(store: SqliteStore, run: Any) -> None:
+    store.beat(PROCESS, [link(str(number), at=0) for number in range(3)], now())
+
+    assert "… and 1 more; --limit 3 shows all." in run("--limit", "2").err
+    assert "more" not in run("--limit", "3").err
+
+
 def test_watching_shows_them_again_until_stopped(
     store: SqliteStore, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
