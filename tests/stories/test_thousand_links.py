@@ -169,7 +169,7 @@ class Hostile:
                 async with await dial(self.port, f"127.2.0.{1 + number}") as stream:
                     self.done[attack.__name__] += 1
                     await attack(stream)
-            await trio.sleep(0.2)
+            await trio.sleep(0.5)
 
     async def garbage(self, stream: trio.SocketStream) -> None:
         """Octets that are no PDUs, and lengths that are none."""
@@ -186,7 +186,7 @@ class Hostile:
     async def flood(self, stream: trio.SocketStream) -> None:
         """Messages far above window and rate."""
         await bound(stream)
-        burst = elsewhere(50)
+        burst = elsewhere(25)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(to_the_end, stream)
             while True:
