@@ -43,7 +43,7 @@ from smsc.link.phases import Phase
 from smsc.link.session import Session
 from smsc.link.tap import Tap
 from smsc.link.timers import PATIENCE
-from smsc.link.turns import FEW, REFUSED_CHUNK, Turns
+from smsc.link.turns import FEW, IDLE_CHUNK, Turns
 from smsc.message import Arrival, Millis, Verdict, VerdictKind
 from smsc.status import LinkStatus
 from smsc.wire.errors import WireError
@@ -122,7 +122,7 @@ class Connection:
         self._drained = trio.Event()  # reading may go on
         self._heard = trio.Event()  # any PDU of the peer, or the end
         self._alarm = trio.CancelScope()
-        self._ticked = False  # since the latest chunk
+        self._asked = False  # the peer whether it is there, perhaps, since the latest chunk
         self._opened_at = self._alive_at = clock()
         self._bound_at: Millis | None = None
         self._enquired_at: Millis | None = None
@@ -211,6 +211,8 @@ class Connection:
         """
         session = self._session
         session.enquire(trio.current_time())
+        self._asked = True
+        self._set_alarm()  # its answer is due before what was due next
         self._moved()
         self._heard = heard = self._heard if not self._heard.is_set() else trio.Event()
         if not session.closed:
@@ -245,7 +247,7 @@ class Connection:
 
     async def _read(self, nursery: trio.Nursery) -> None:
         session = self._session
-        size = CHUNK
+        size = IDLE_CHUNK  # until it has brought something
         while not session.closed:
             if session.unsent > UNSENT_LIMIT:
                 self._drained = trio.Event()
@@ -263,13 +265,13 @@ class Connection:
                 session.end_of_stream(trio.current_time())
                 self._moved()
                 return
-            refused, began = session.throttled, trio.current_time()
+            began, idle = trio.current_time(), self._pdus - session.arrivals
             self._receive(data, nursery)
             if self._framer.lost:
                 return
             size = CHUNK
-            if session.throttled - refused > FEW:
-                size = REFUSED_CHUNK
+            if self._pdus - session.arrivals - idle > FEW:
+                size = IDLE_CHUNK
                 await self._turns.pay(trio.current_time() - began)
 
     async def _take(self, places: Sequence[int], arrivals: Sequence[Arrival]) -> None:
@@ -367,7 +369,7 @@ class Connection:
                 self._set_alarm()
                 await trio.sleep_forever()
             self._session.tick(trio.current_time())
-            self._ticked = True
+            self._asked = True
             self._moved()
 
     # Steps.
@@ -406,8 +408,8 @@ class Connection:
             nursery.start_soon(self._take, places, arrivals)
         if self._framer.lost:
             self._lose(self._framer.lost, now)
-        if self._ticked and frames:  # what was asked may be answered, and the next question nearer
-            self._ticked = False
+        if self._asked and frames:  # what was asked is answered, and the next question nearer
+            self._asked = False
             self._set_alarm()
         self._moved(frames)
 
@@ -462,7 +464,7 @@ class Connection:
             account=account.name if account else "",
             detail=lost.detail,
             looks_like="" if account else recognised(prefix),
-            octets=self._octets_in,
+            octets_in=self._octets_in,
             prefix=prefix.hex(),
         )
         self._session.framing_lost(lost, now)

@@ -222,6 +222,8 @@ class Server:
         patience = self._listener.timers.session_init or math.inf
         scope = trio.CancelScope(deadline=began + patience)
         self._arriving.add(scope)
+        if self._accepting.cancel_called:  # accepted just before the drain began
+            scope.cancel()
         try:
             with scope:
                 if self._door.is_proxy(peer):

@@ -1,11 +1,12 @@
-"""Turns: links that are mostly refused share a fifth of the loop, however many they are.
+"""Turns: links that bring much and nothing of use share a fifth of the loop, however many they are.
 
 Theory
 ------
 A peer far above its window or rate is told so, and read on, because an ``enquire_link`` may follow.
-But reading and refusing costs as much as taking a message in, and peers can send faster than we
-can refuse: without a bound, a few of them would have all other links wait. So a link that was
-refused more than a few messages of one chunk waits, before it is read again, for as long as
+But reading and refusing costs as much as taking a message in, and so does answering a flood of
+``enquire_link`` or reading one of responses to nothing; and peers can send faster than we can do
+that: without a bound, a few of them would have all other links wait. So a link that brought more
+than a few PDUs in one chunk that were no arrivals waits, before it is read again, for as long as
 the chunk took times :data:`SHARE`; and one such link waits at a time, the others behind it. It has
 its octets waiting in the kernel meanwhile, and then in the peer.
 """
@@ -17,9 +18,9 @@ import trio
 SHARE: Final = 4.0
 """Seconds of waiting for each second of work: a fifth of the time is work, at most."""
 FEW: Final = 16
-"""Messages of one chunk that may be refused without a wait."""
-REFUSED_CHUNK: Final = 16_384
-"""Octets read at once from such a link."""
+"""PDUs of one chunk that may bring nothing without a wait."""
+IDLE_CHUNK: Final = 16_384
+"""Octets read at once from such a link, and from one that is new."""
 
 
 class Turns:

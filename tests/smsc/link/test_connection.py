@@ -16,6 +16,7 @@ from smsc.config import Account, BindKind, Dial, Listener, Timers
 from smsc.link import arriving
 from smsc.link import connection as module
 from smsc.link.connection import Connection
+from smsc.link.turns import FEW, Turns
 from smsc.message import Arrival, Message, Unreadable, Verdict, VerdictKind
 from smsc.wire.pdu import Pdu, encode
 from smsc.wire.spec import (
@@ -61,6 +62,7 @@ async def line(
     gate: MemoryGate | None = None,
     stream: trio.abc.Stream | None = None,
     peer: trio.abc.Stream | None = None,
+    turns: Turns | None = None,
     account: Account | None = None,
     kind: BindKind = "transceiver",
 ) -> AsyncIterator[Line]:
@@ -76,6 +78,7 @@ async def line(
         inbox=inbox,
         gate=gate,
         clock=lambda: int(trio.current_time() * 1000),
+        turns=turns,
         account=account,
         kind=kind,
     )
@@ -722,6 +725,48 @@ async def test_a_peer_that_is_only_asked_keeps_its_link(autojump_clock: MockCloc
             assert await it.peer.told() == ("enquire_link", 0, 2)
             await it.peer.send(deliver(2))
         assert await it.peer.told() == ("deliver_sm_resp", 0, 2)
+
+
+async def test_r24_a_peer_that_was_asked_has_no_longer_than_the_response_timer(
+    autojump_clock: MockClock,
+) -> None:
+    async with line() as it:
+        await it.peer.bind()
+        started = trio.current_time()
+        assert not await it.connection.answers(2)
+
+        await it.ended.wait()
+
+        (status,) = it.gate.closes
+        assert status.reason == "enquire-link-timeout"
+        assert status.at == int((started + Timers().response) * 1000)
+
+
+class Counted(Turns):
+    def __init__(self) -> None:
+        super().__init__()
+        self.paid = 0
+
+    async def pay(self, seconds: float) -> None:
+        self.paid += 1
+        await super().pay(seconds)
+
+
+@pytest.mark.parametrize("command", [CommandId.enquire_link, CommandId.query_sm, 0x80000004])
+async def test_r23_who_sends_much_that_brings_nothing_waits_for_a_turn(
+    command: int, autojump_clock: MockClock
+) -> None:
+    turns = Counted()
+    async with line(turns=turns) as it:
+        await it.peer.bind()
+        await it.peer.send(*(deliver(n) for n in range(2, 100)))
+        await it.peer.send(struct.pack(">IIII", 16, command, 0, 1) * FEW)
+        await wait_all_tasks_blocked()
+        assert turns.paid == 0
+
+        await it.peer.send(struct.pack(">IIII", 16, command, 0, 1) * (FEW + 1))
+        await wait_all_tasks_blocked()
+        assert turns.paid == 1
 
 
 async def test_cancelling_closes_and_reports(autojump_clock: MockClock) -> None:

@@ -1,4 +1,4 @@
-"""Turns of links that are mostly refused."""
+"""Turns of links that bring nothing of use."""
 
 import trio
 from trio.testing import MockClock
