@@ -4,12 +4,13 @@ Theory
 ------
 A hash is meant to be slow, and a carrier that lost its network reconnects with dozens of links
 at once. Hence: parameters that cost some 20 ms (19 MiB, two passes, one lane; the defaults cost
-129 ms), two threads that hash and give way to all others (who guesses passwords must not slow
-down who is bound), and a cache of successes. The cache holds no password: its keys
-are keyed hashes of hash and password, the key is drawn at start and never leaves the process.
-Who asks what is being checked waits for that check: a storm of binds costs one hash. Failures are
-not cached, and a system_id that does not exist is checked against a hash of nothing, so that it
-takes as long as a wrong password.
+129 ms), two threads that hash, and a cache of successes. The threads have the priority of all
+others: one put back would hold the interpreter's lock for as long as nobody lets it run.
+
+The cache holds no password: its keys are keyed hashes of hash and password, the key is drawn at
+start and never leaves the process. Who asks what is being checked waits for that check: a storm
+of binds costs one hash. Failures are not cached, and a system_id that does not exist is checked
+against a hash of nothing, so that it takes as long as a wrong password.
 
 *Bound.* At most 256 different checks wait; more are refused as busy. The cache keeps 1,024
 successes and forgets the one not used for longest.
@@ -18,18 +19,15 @@ successes and forgets the one not used for longest.
 import hashlib
 import hmac
 import os
-import sys
-import threading
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 import trio
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 HASHING_THREADS = 2
-NICE = 10
 MOST_WAITING = 256
 MOST_CACHED = 1_024
 
@@ -67,13 +65,6 @@ def verify(hashed: str, password: str) -> bool:
     return False
 
 
-def _give_way() -> None:
-    """Have this thread run when nothing else wants to, where threads can be told so."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
 class _Check:
     """A check that is under way."""
 
@@ -88,7 +79,7 @@ class Passwords:
     def __init__(self) -> None:
         self._key = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._threads = ThreadPoolExecutor(HASHING_THREADS, "passwords", _give_way)
+        self._threads = trio.CapacityLimiter(HASHING_THREADS)
         self._checks: dict[bytes, _Check] = {}
 
     async def check(self, hashed: str, password: str) -> bool:
@@ -110,7 +101,11 @@ class Passwords:
             raise Busy
         check = self._checks[mark] = _Check()
         try:
-            check.right = await self._verify(hashed, password)
+            check.right = await trio.to_thread.run_sync(
+                partial(verify, hashed, password),
+                limiter=self._threads,
+                abandon_on_cancel=True,
+            )
         finally:
             del self._checks[mark]
             check.done.set()
@@ -119,22 +114,6 @@ class Passwords:
             if len(self._right) > MOST_CACHED:
                 self._right.popitem(last=False)
         return check.right
-
-    async def _verify(self, hashed: str, password: str) -> bool:
-        done = trio.Event()
-        token = trio.lowlevel.current_trio_token()
-
-        def tell(_: Future[bool]) -> None:
-            with suppress(trio.RunFinishedError):
-                token.run_sync_soon(done.set)
-
-        verdict = self._threads.submit(verify, hashed, password)
-        verdict.add_done_callback(tell)
-        try:
-            await done.wait()
-        finally:
-            verdict.cancel()  # if it has not begun
-        return verdict.result()
 
     def _mark(self, hashed: str, password: str) -> bytes:
         # The hash has no NUL, so that no other pair runs together alike.

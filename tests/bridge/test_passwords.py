@@ -1,9 +1,5 @@
 """Passwords of accounts."""
 
-import os
-import sys
-import threading
-
 import pytest
 import trio
 import trio.testing
@@ -129,21 +125,6 @@ async def test_more_checks_than_may_wait_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(passwords, "MOST_WAITING", 0)
     with pytest.raises(Busy):
         await Passwords().check(HASH, "wrong")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority elsewhere")
-async def test_r25_hashing_gives_way_to_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-
-    def look(hashed: str, password: str) -> bool:
-        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        return False
-
-    monkeypatch.setattr(passwords, "verify", look)
-    with trio.fail_after(30):
-        await Passwords().check(HASH, "secret08")
-
-    assert seen[0] >= passwords.NICE
 
 
 def test_nothing_shows_the_key() -> None:
