@@ -50,7 +50,7 @@ def test_a_clock_that_goes_back_takes_no_tokens_away() -> None:
     burst=st.integers(1, 100),
     steps=st.lists(st.floats(0, 2), max_size=200),
 )
-def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, steps: list[float]) -> None:
+def test_r25_never_more_than_burst_and_rate_allow(rate: float, burst: int, steps: list[float]) -> None:
     bucket = TokenBucket(rate, burst, 0.0)
     now = 0.0
     taken = 0
@@ -65,7 +65,7 @@ def account(**options: float) -> Account:
     return Account(name="acme", system_id="acme", **options)  # type: ignore[arg-type]  # numbers
 
 
-def test_window_refuses_without_costing_a_token() -> None:
+def test_r23_window_refuses_without_costing_a_token() -> None:
     admission = Admission(account(window=2, rate=1, burst=1), 0.0)
 
     assert not admission.admit(2, 0.0)
@@ -100,12 +100,12 @@ def test_other_new_options_do_not_refill_the_bucket() -> None:
         (Listener(pdu_limit=512), 512, 512),
     ],
 )
-def test_strangers_get_a_small_buffer(options: Listener, unbound: int, bound: int) -> None:
+def test_r04_strangers_get_a_small_buffer(options: Listener, unbound: int, bound: int) -> None:
     assert pdu_limit(options, None) == unbound
     assert pdu_limit(options, Account(name="acme", system_id="acme")) == bound
 
 
-def test_an_account_may_have_a_limit_of_its_own() -> None:
+def test_r04_an_account_may_have_a_limit_of_its_own() -> None:
     account = Account(name="acme", system_id="acme", pdu_limit=2_048)
 
     assert pdu_limit(Listener(), account) == 2_048
