@@ -273,7 +273,7 @@ class Carriers:
         return self._process.number == 0 and not self._process.draining
 
     async def _announce_newcomers(self) -> None:
-        await self._announce(*(each for server in self._servers for each in server.newcomers()))
+        await self._announce(*(each for end in self._ends() for each in end.newcomers()))
 
     async def _announce(self, *links: LinkStatus) -> None:
         process = self._process

@@ -121,6 +121,14 @@ class Dialer:
         """Return how many connections there are, bound or not."""
         return sum(keeper.connection is not None for keeper in self._kept.values())
 
+    def newcomers(self) -> list[LinkStatus]:
+        """Return those of its connections that are not bound yet."""
+        return [
+            keeper.connection.status()
+            for keeper in self._kept.values()
+            if keeper.connection is not None and not keeper.connection.bound
+        ]
+
     def statuses(self) -> list[LinkStatus]:
         """Return every connection as it is now, bound or not."""
         return [

@@ -175,9 +175,12 @@ async def test_r25_links_are_listed_and_health_and_metrics_answer(tmp_path: Path
             assert row["state"] == "bound"
             assert row["kind"] == "transceiver"
             assert (await gateway.get("/livez"))[0] == 200
-            status, page = await gateway.get("/metrics")
-            assert status == 200
-            assert re.search(r'^smsbridge_links\{[^}]*account="one"[^}]*\} 1\b', page, re.MULTILINE)
+            page = ""
+            bound = r'^smsbridge_links\{[^}]*account="one"[^}]*\} 1\b'
+            while not re.search(bound, page, re.MULTILINE):  # a second behind, as the store is
+                status, page = await gateway.get("/metrics")
+                assert status == 200
+                await trio.sleep(0.1)
             log = gateway.log_file.read_text(encoding="utf-8")
 
     for secret in (PASSWORD, SECRET, "900123", "900999"):

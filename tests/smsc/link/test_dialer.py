@@ -79,7 +79,7 @@ class Line:
         return f"lnk_{self.links}"
 
     async def prepare(self) -> None:
-        assert self.dialer.statuses()  # who prepares sees the link that is to come
+        assert self.dialer.newcomers()  # who prepares sees the link that is to come
         self.prepared += 1
         await trio.lowlevel.checkpoint()
 
@@ -135,6 +135,7 @@ async def test_a_dialled_link_binds_and_is_delivered_to() -> None:
         assert isinstance(arrived, Message)
         assert arrived.content.text == "hello"
         (status,) = it.dialer.statuses()
+        assert it.dialer.newcomers() == []
         assert (status.state, status.direction, status.account) == ("bound", "dialled", "acme")
         assert status.peer == f"127.0.0.1:{smsc.port}"
         assert it.prepared == 1
