@@ -14,9 +14,11 @@ an equal message that follows within the time of doubts is marked ``duplicateOf`
 taken for a repeat and passed over.
 
 *Bounds.* A bind waits at most :data:`PATIENCE`, and only where a link is silent that was not known
-to be; at most :data:`MOST_ASKED` are asked, those silent for longest. In a storm of binds they
-share questions, and who answered one is left in peace for :data:`PEACE`. Links of other processes
-are not asked: theirs are found silent by their timers only.
+to be, and that has taken anything: a carrier that opens one link after the other, and reads from
+none before all are bound, waits for nothing. At most :data:`MOST_ASKED` are asked, those silent
+for longest. In a storm of binds they share questions, and who answered one is left in peace for
+:data:`PEACE`. Links of other processes are not asked: theirs are found silent by their timers
+only.
 """
 
 from collections.abc import Callable
@@ -75,6 +77,7 @@ class Silence:
             (status, link)
             for link, status in statuses
             if status.state == "bound"
+            and status.arrivals  # else nothing could be in doubt
             and status.link not in silent
             and status.link not in self._answered
         ]

@@ -24,10 +24,12 @@ class Bench:
     def live(self, account: str) -> list[LiveLink]:
         return [link for link in self.links if link.shown.account == account]
 
-    def open(self, name: str, *, alive: bool, account: str = "acme", age: int = 0) -> Link:
+    def open(
+        self, name: str, *, alive: bool, account: str = "acme", age: int = 0, arrivals: int = 1
+    ) -> Link:
         shown = LinkStatus(
             link=name, account=account, peer="192.0.2.1:5000", state="bound", opened_at=NOW,
-            alive_at=NOW - age,
+            alive_at=NOW - age, arrivals=arrivals,
         )  # fmt: skip
         link = Link(shown, lambda _: None, alive=alive)
         self.links.append(link)
@@ -58,6 +60,14 @@ async def test_who_answers_and_other_accounts_are_left_alone(autojump_clock: Moc
     assert await bench.took() == 0
     assert bench.losses == []
     assert (there.asked, there.probed, other.asked) == (1, 0, 0)
+
+
+async def test_a_link_that_took_nothing_is_not_asked(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    link = bench.open("lnk_1", alive=False, arrivals=0)
+
+    assert await bench.took() == 0
+    assert (link.asked, bench.losses) == (0, [])
 
 
 async def test_nobody_waits_twice_for_one_that_is_known_to_be_silent(
