@@ -50,7 +50,9 @@ def test_a_clock_that_goes_back_takes_no_tokens_away() -> None:
     burst=st.integers(1, 100),
     steps=st.lists(st.floats(0, 2), max_size=200),
 )
-def test_r25_never_more_than_burst_and_rate_allow(rate: float, burst: int, steps: list[float]) -> None:
+def test_r25_never_more_than_burst_and_rate_allow(
+    rate: float, burst: int, steps: list[float]
+) -> None:
     bucket = TokenBucket(rate, burst, 0.0)
     now = 0.0
     taken = 0
