@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bridge.cli.simulate_customer import address, customer
+from smsc.config import Dial
 from smsc.simulator.carrier import BindRefused, Carrier, MessageCommand, message
-from smsc.simulator.segments import Concatenation, Encoding, segments
+from smsc.simulator.segments import LANGUAGE_NUMBERS, Concatenation, Encoding, segments
 
 PASSWORD_VARIABLE = "SMSBRIDGE_CARRIER_PASSWORD"  # noqa: S105  # its name, not its value
 
@@ -62,6 +63,11 @@ class Traffic(Struct, frozen=True, kw_only=True):
     encoding: Encoding = "auto"
     concatenation: Concatenation = "udh8"
     command: MessageCommand = "deliver_sm"
+    locking: int = 0
+    single: int = 0
+    packed: bool = False
+    data_coding: int | None = None
+    receipt: bool = False
     shuffle: random.Random | None = None
     """Puts the segments of each message in another order."""
 
@@ -76,12 +82,20 @@ class Traffic(Struct, frozen=True, kw_only=True):
                 encoding=self.encoding,
                 concatenation=self.concatenation,
                 reference=first + number,
+                locking=self.locking,
+                single=self.single,
+                packed=self.packed,
+                data_coding=self.data_coding,
             )
             if self.shuffle is not None:
                 self.shuffle.shuffle(parts)
             yield [
                 message(
-                    part, source=self.source, destination=self.destination, command=self.command
+                    part,
+                    source=self.source,
+                    destination=self.destination,
+                    command=self.command,
+                    receipt=self.receipt,
                 )
                 for part in parts
             ]
@@ -97,6 +111,15 @@ class Traffic(Struct, frozen=True, kw_only=True):
 @click.option(
     "--password-file", type=click.Path(dir_okay=False), metavar="FILE",
     help="File that holds it. With neither it is asked for.",
+)  # fmt: skip
+@click.option("--tls", is_flag=True, help="Connect with TLS.")
+@click.option(
+    "--tls-ca", type=click.Path(dir_okay=False), metavar="FILE", default="",
+    help="PEM file of authorities that vouch for the server. Default: the system's.",
+)  # fmt: skip
+@click.option(
+    "--tls-certificate", type=click.Path(dir_okay=False), metavar="FILE", default="",
+    help="PEM file of our own certificate and key.",
 )  # fmt: skip
 @click.option(
     "--bind", "kind", type=click.Choice(get_args(BindKind)), default="transceiver",
@@ -120,8 +143,23 @@ class Traffic(Struct, frozen=True, kw_only=True):
 )  # fmt: skip
 @click.option("--links", type=click.IntRange(1, 1_000), default=1, show_default=True)
 @click.option(
-    "--encoding", type=click.Choice(get_args(Encoding)), default="auto", show_default=True
-)
+    "--encoding", type=click.Choice(get_args(Encoding)), default="auto", show_default=True,
+    help="auto: gsm7 where it has all characters of the text, else ucs2.",
+)  # fmt: skip
+@click.option(
+    "--locking", type=click.Choice(tuple(LANGUAGE_NUMBERS)),
+    help="With gsm7: the locking shift table of this language.",
+)  # fmt: skip
+@click.option(
+    "--single", type=click.Choice(tuple(LANGUAGE_NUMBERS)),
+    help="With gsm7: the single shift table of this language.",
+)  # fmt: skip
+@click.option("--packed", is_flag=True, help="With gsm7: eight septets in seven octets.")
+@click.option(
+    "--data-coding", type=click.IntRange(0, 255), metavar="NUMBER",
+    help="What to call the encoding, whatever it is. Default: as the specification does.",
+)  # fmt: skip
+@click.option("--receipt", is_flag=True, help="Mark the text as a delivery receipt (esm_class).")
 @click.option(
     "--concat", "concatenation", type=click.Choice(get_args(Concatenation)), default="udh8",
     show_default=True, help="How segments of a long text say that they belong together.",
@@ -142,6 +180,9 @@ def carrier(
     system_id: str,
     password_env: str,
     password_file: str | None,
+    tls: bool,
+    tls_ca: str,
+    tls_certificate: str,
     kind: BindKind,
     source: str,
     destination: str,
@@ -152,6 +193,11 @@ def carrier(
     window: int,
     links: int,
     encoding: Encoding,
+    locking: str | None,
+    single: str | None,
+    packed: bool,
+    data_coding: int | None,
+    receipt: bool,
     concatenation: Concatenation,
     command: MessageCommand,
     shuffle: bool,
@@ -163,6 +209,10 @@ def carrier(
 
     Exit status 0 if every request was answered ESME_ROK, 1 if any wasn't, 2 for wrong usage.
     """
+    if (tls_ca or tls_certificate) and not tls:
+        raise click.UsageError("--tls-ca and --tls-certificate are of no use without --tls")
+    if encoding not in ("auto", "gsm7") and (locking or single or packed):
+        raise click.UsageError(f"--locking, --single and --packed are for gsm7, not {encoding}")
     lines = [line.rstrip("\r\n") for line in file] if file else []
     wanted = (*texts, *(line for line in lines if line))
     if file and not wanted:
@@ -176,6 +226,11 @@ def carrier(
         encoding=encoding,
         concatenation=concatenation,
         command=command,
+        locking=LANGUAGE_NUMBERS[locking] if locking else 0,
+        single=LANGUAGE_NUMBERS[single] if single else 0,
+        packed=packed,
+        data_coding=data_coding,
+        receipt=receipt,
         shuffle=random.Random() if shuffle else None,  # noqa: S311  # nothing secret
     )
     once_each = msgspec.structs.replace(traffic, count=len(wanted))
@@ -186,8 +241,9 @@ def carrier(
     password = _password(password_env, password_file)
     rounds, rest = divmod(traffic.count, len(wanted))
     total = rounds * sum(requests) + sum(requests[:rest])
+    dial = Dial(tls=True, tls_ca=tls_ca, tls_certificate=tls_certificate) if tls else None
     carriers = [
-        Carrier(*target, system_id=system_id, password=password, kind=kind, window=window)
+        Carrier(*target, system_id=system_id, password=password, kind=kind, window=window, tls=dial)
         for _ in range(links)
     ]
     visible = sys.stderr.isatty() if progress is None else progress
@@ -196,7 +252,7 @@ def carrier(
     except BaseExceptionGroup as group:
         cause = _first(group)
         if isinstance(cause, BindRefused):
-            raise click.ClickException(f"the bind was refused: {cause}") from None
+            raise click.ClickException(_refused(cause)) from None
         if isinstance(cause, OSError):
             raise click.ClickException(_in_words(cause)) from None
         if isinstance(cause, KeyboardInterrupt):
@@ -210,6 +266,15 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _refused(error: BindRefused) -> str:
+    if error.status is not None:
+        return f"the bind was refused: {error}"
+    return (
+        "no answer to the bind. `smsbridge links refused` and the gateway's log say why: it may"
+        " want TLS, a certificate or a PROXY protocol header, or may not"
+    )
 
 
 def _in_words(error: OSError) -> str:

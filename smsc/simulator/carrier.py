@@ -20,7 +20,8 @@ from typing import Final, Literal, Self
 import trio
 from msgspec import Struct
 
-from smsc.config import BindKind
+from smsc.config import BindKind, Dial
+from smsc.link.reaching import Unreachable, reach
 from smsc.simulator.segments import Concatenation, Encoding, Segment, segments
 from smsc.wire.framing import Framer
 from smsc.wire.pdu import Pdu, Undecodable, decode, encode
@@ -62,6 +63,8 @@ _BIND_COMMANDS: Final[dict[BindKind, CommandId]] = {
     "transceiver": CommandId.bind_transceiver,
 }
 _PDU_LIMIT: Final = 131_072
+RECEIPT: Final = 0x04
+"""esm_class of a delivery receipt (SMPP 3.4 §5.2.12)."""
 
 
 class BindRefused(Exception):
@@ -130,7 +133,8 @@ class Carrier:
     """One link to a gateway, bound while the ``async with`` block runs.
 
     Entering it dials ``host``:``port`` (or takes ``stream``) and binds; :class:`BindRefused` if
-    that is refused, OSError if nobody listens. Leaving it unbinds, and closes in any case.
+    that is refused, OSError if nobody listens. Leaving it unbinds, and closes in any case. With
+    ``tls`` it dials as the gateway itself does, and OSError also tells of a failed handshake.
     """
 
     def __init__(
@@ -146,9 +150,12 @@ class Carrier:
         window: int = 100,
         answer_enquiries: bool = True,
         stream: trio.abc.Stream | None = None,
+        tls: Dial | None = None,
     ) -> None:
+        """``tls`` names the files TLS needs, as the options of an account that we dial do."""
         self._host = host
         self._port = port
+        self._tls = tls
         self._kind = kind
         self._bind = _BINDS[kind](
             system_id=system_id,
@@ -176,7 +183,7 @@ class Carrier:
 
     async def __aenter__(self) -> Self:
         if self._stream is None:
-            self._stream = await trio.open_tcp_stream(self._host, self._port)
+            self._stream = await self._connect()
         self._tasks = trio.open_nursery()
         nursery = await self._tasks.__aenter__()
         self._scope = nursery.cancel_scope
@@ -265,6 +272,16 @@ class Carrier:
         self._ready.set()
 
     # Tasks.
+
+    async def _connect(self) -> trio.abc.Stream:
+        if self._tls is None:
+            return await trio.open_tcp_stream(self._host, self._port)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        try:
+            return (await reach(f"{host}:{self._port}", self._tls)).stream
+        except Unreachable as error:
+            message = f"can't connect to {host}:{self._port} over TLS: {error}"
+            raise ConnectionError(message) from None
 
     async def _begin(self) -> None:
         """Bind. Raises :class:`BindRefused`."""
@@ -388,15 +405,23 @@ class Carrier:
 
 
 def message(
-    part: Segment, *, source: str, destination: str, command: MessageCommand = "deliver_sm"
+    part: Segment,
+    *,
+    source: str,
+    destination: str,
+    command: MessageCommand = "deliver_sm",
+    receipt: bool = False,
 ) -> bytes:
     """Return one segment as a PDU with sequence_number 0, for :meth:`Carrier.deliver`.
+
+    ``receipt`` marks it as a delivery receipt in its esm_class (SMPP 3.4 §5.2.12).
 
     ``+`` and digits are sent as international, other digits as of unknown type, and anything
     else as an alphanumeric name (SMPP 3.4 §5.2.5).
     """
     source_ton, source_npi, source_addr = _address(source)
     dest_ton, dest_npi, destination_addr = _address(destination)
+    esm_class = part.esm_class | RECEIPT if receipt else part.esm_class
     if command == "data_sm":
         tlvs = part.tlvs
         if part.octets:
@@ -408,7 +433,7 @@ def message(
             dest_addr_ton=dest_ton,
             dest_addr_npi=dest_npi,
             destination_addr=destination_addr,
-            esm_class=part.esm_class,
+            esm_class=esm_class,
             data_coding=part.data_coding,
         )
         return encode(Pdu(CommandId.data_sm, 0, 0, body, tlvs))
@@ -425,7 +450,7 @@ def message(
                 dest_addr_ton=dest_ton,
                 dest_addr_npi=dest_npi,
                 destination_addr=destination_addr,
-                esm_class=part.esm_class,
+                esm_class=esm_class,
                 data_coding=part.data_coding,
                 short_message=part.octets,
             ),

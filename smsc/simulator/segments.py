@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from smsc.text import gsm0338
+from smsc.text.national import LANGUAGES
 from smsc.wire.spec import Tag
 
 Encoding = Literal[
@@ -22,6 +23,9 @@ text's Latin-1 octets as 8-bit data. The others are names of :mod:`smsc.text.cha
 Concatenation = Literal["udh8", "udh16", "sar", "payload"]
 """How the segments of a long text say that they belong together: user data header with an 8-bit
 or 16-bit reference, ``sar_*`` TLVs, or not at all: one PDU with message_payload."""
+
+LANGUAGE_NUMBERS: dict[str, int] = {name: number for number, name in LANGUAGES.items()}
+"""What ``locking`` and ``single`` of :func:`segments` stand for (23.038 §6.2.1.2.4)."""
 
 UDHI = 0x40
 """esm_class of a segment whose octets begin with a user data header (SMPP 3.4 §5.2.12)."""

@@ -1,6 +1,7 @@
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli.simulate import PASSWORD_VARIABLE, simulate
+from tests.fix_tls import Certificates
 
 HEADER = struct.Struct(">IIII")
 BIND_TRANSCEIVER, DELIVER_SM, UNBIND = 0x09, 0x05, 0x06
@@ -20,7 +22,14 @@ BIND_TRANSCEIVER, DELIVER_SM, UNBIND = 0x09, 0x05, 0x06
 class Server:
     """The least SMPP server there is: answers every request with the status it was given."""
 
-    def __init__(self, bind: int = 0, messages: int = 0, silent: bool = False) -> None:
+    def __init__(
+        self,
+        bind: int = 0,
+        messages: int = 0,
+        silent: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.tls = tls
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.bind, self.messages, self.silent = bind, messages, silent
@@ -34,6 +43,11 @@ class Server:
                 peer, _ = self.listener.accept()
             except OSError:
                 return
+            if self.tls is not None:
+                try:
+                    peer = self.tls.wrap_socket(peer, server_side=True)
+                except OSError:
+                    continue
             threading.Thread(target=self.serve, args=(peer,), daemon=True).start()
 
     def serve(self, peer: socket.socket) -> None:
@@ -142,6 +156,47 @@ def test_long_texts_go_out_in_segments(concatenation: str) -> None:
     assert len(server.taken) == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        (("--text", "ı", "--locking", "turkish"), b"\0\x40\0\0\0\0\0\0\0\0\5\3\x25\1\1\7"),
+        (("--text", "ş", "--single", "turkish"), b"\0\6\3\x24\1\1\x1bs"),
+        (("--text", "hello", "--packed"), b"\0\0\0\0\0\x05\xe8\x32\x9b\xfd\x06"),
+        (("--text", "é", "--encoding", "latin1", "--data-coding", "0"), b"\0\0\0\1\xe9"),
+        (("--text", "id:1 stat:DELIVRD", "--receipt"), b"\0\4\0\0"),
+    ],
+)
+def test_what_real_carriers_do_can_be_asked_for(words: tuple[str, ...], sent: bytes) -> None:
+    with serving() as server:
+        result = run(server, *words)
+
+    (body,) = server.taken
+    assert result.return_value == 0
+    assert sent in body
+
+
+def test_it_speaks_tls_and_shows_its_certificate(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates.ca)
+    context.load_cert_chain(f"{certificates.server}.pem", f"{certificates.server}.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    own = tmp_path / "own.pem"
+    own.write_bytes(
+        Path(f"{certificates.client}.pem").read_bytes()
+        + Path(f"{certificates.client}.key").read_bytes()
+    )
+    trusting = ("--tls", "--tls-ca", certificates.ca)
+    with serving(tls=context) as server:
+        shown = run(server, *trusting, "--tls-certificate", str(own))
+        hidden = run(server, *trusting)
+        untrusting = run(server, "--tls", "--tls-certificate", str(own))
+
+    assert shown.return_value == 0
+    assert "no answer to the bind" in failure(hidden)
+    assert "its certificate is not accepted" in failure(untrusting)
+
+
 def test_texts_come_from_a_file_a_line_each(tmp_path: Path) -> None:
     file = tmp_path / "texts"
     file.write_text("one\n\ntwo\n", encoding="utf-8")
@@ -175,6 +230,8 @@ def test_the_password_comes_from_a_file_or_the_environment_only(tmp_path: Path) 
         ("--text", "x" * 70_000, "--concat", "payload"),
         ("--password-file", "/nonexistent"),
         ("--file", "/dev/null"),
+        ("--tls-ca", "ca.pem"),
+        ("--packed", "--encoding", "ucs2"),
     ],
 )
 def test_what_cant_be_sent_is_wrong_usage(words: tuple[str, ...]) -> None:
