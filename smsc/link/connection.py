@@ -35,8 +35,14 @@ from smsc.config import Account, BindKind, Listener
 from smsc.inbox import BindGate, BindRequest, BindVerdict, Inbox, LinkLoss
 from smsc.link import refusing
 from smsc.link.arriving import arrival_of, fault_of
-from smsc.link.door import recognised
 from smsc.link.events import Arrived, BindAnswered, BindAsked, Event, OutbindAsked
+from smsc.link.facts import (
+    Facts,
+    log_end,
+    log_framing_lost,
+    log_refused_bind,
+    log_refused_by_peer,
+)
 from smsc.link.limits import pdu_limit
 from smsc.link.lingering import linger
 from smsc.link.phases import Phase
@@ -98,16 +104,12 @@ class Connection:
         kind: BindKind = "transceiver",
     ) -> None:
         self._stream = stream
-        self._link = link
-        self._peer = peer
-        self._local = local
-        self._tls = tls
+        self._facts = Facts(link, peer, local, tls, clock)
         self._turns = turns or Turns()
         self._certificate = certificate
         self._listener = listener
         self._inbox = inbox
         self._gate = gate
-        self._clock = clock
         self._account = account
         self._kind = kind
         self._session = Session(
@@ -123,12 +125,6 @@ class Connection:
         self._heard = trio.Event()  # any PDU of the peer, or the end
         self._alarm = trio.CancelScope()
         self._asked = False  # the peer whether it is there, perhaps, since the latest chunk
-        self._opened_at = self._alive_at = clock()
-        self._bound_at: Millis | None = None
-        self._enquired_at: Millis | None = None
-        self._pdus = 0
-        self._octets_in = 0
-        self._octets_out = 0
         self._peer_is_gone = False
         self._scope: trio.CancelScope | None = None
         self._reported = False
@@ -164,40 +160,12 @@ class Connection:
 
     def status(self) -> LinkStatus:
         """Return the link as it is now."""
-        session = self._session
-        account = session.account or self._account
-        return LinkStatus(
-            link=self._link,
-            account=account.name if account else "",
-            carrier=(account.carrier or account.name) if account else "",
-            peer=self._peer,
-            local=self._local,
-            state=session.state,
-            kind=session.kind or "",
-            version=session.version,
-            opened_at=self._opened_at,
-            bound_at=self._bound_at,
-            at=self._clock(),
-            alive_at=self._alive_at,
-            direction=session.direction,
-            tls=self._tls,
-            enquired_at=self._enquired_at,
-            pdus=self._pdus,
-            octets_in=self._octets_in,
-            octets_out=self._octets_out,
-            recording=self.tap is not None,
-            window=session.window,
-            arrivals=session.arrivals,
-            answered=session.answered_up_to(),
-            throttled=session.throttled,
-            errors=session.errors,
-            reason=session.reason if session.closed else "",
-        )
+        return self._facts.status(self._session, self._account, recording=self.tap is not None)
 
     @property
     def bound(self) -> bool:
         """Whether it was ever bound."""
-        return self._bound_at is not None
+        return self._facts.bound_at is not None
 
     def unbind(self, reason: str) -> None:
         """Begin to part: answer what is open, unbind, await the answer. Returns at once."""
@@ -265,12 +233,12 @@ class Connection:
                 session.end_of_stream(trio.current_time())
                 self._moved()
                 return
-            began, idle = trio.current_time(), self._pdus - session.arrivals
+            began, idle = trio.current_time(), self._facts.pdus - session.arrivals
             self._receive(data, nursery)
             if self._framer.lost:
                 return
             size = CHUNK
-            if self._pdus - session.arrivals - idle > FEW:
+            if self._facts.pdus - session.arrivals - idle > FEW:
                 size = IDLE_CHUNK
                 await self._turns.pay(trio.current_time() - began)
 
@@ -280,7 +248,9 @@ class Connection:
             if len(verdicts) != len(places):
                 raise RuntimeError(f"{len(verdicts)} verdicts for {len(places)} arrivals")
         except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the link
-            _log.error("arrivals.failed", link=self._link, count=len(places), error=fault_of(error))
+            _log.error(
+                "arrivals.failed", link=self._facts.link, count=len(places), error=fault_of(error)
+            )
             verdicts = [_UNAVAILABLE] * len(places)
         crashpoint.reached("carrier.verdict")
         session = self._session
@@ -294,14 +264,14 @@ class Connection:
         until = self._session.next_deadline()
         # §2.2.1 has a receiver follow an outbind; which kind we bind as is for the account to say.
         request = BindRequest(
-            link=self._link,
-            peer=self._peer,
+            link=self._facts.link,
+            peer=self._facts.peer,
             kind=asked.kind if type(asked) is BindAsked else "receiver",
             system_id=asked.system_id,
             password=asked.password,
             system_type=asked.system_type if type(asked) is BindAsked else "",
             version=asked.version if type(asked) is BindAsked else 0,
-            tls=self._tls,
+            tls=self._facts.tls,
             certificate=self._certificate,
             outbind=by_outbind,
             patience=PATIENCE if until is None else max(0, until - trio.current_time()),
@@ -309,7 +279,7 @@ class Connection:
         try:
             verdict = await self._gate.ask(request)
         except Exception as error:  # noqa: BLE001  # a fault of ours must not cost the process
-            _log.error("bind.failed", link=self._link, error=fault_of(error))
+            _log.error("bind.failed", link=self._facts.link, error=fault_of(error))
             verdict = BindVerdict(refusal="unavailable")
         session = self._session
         if by_outbind:
@@ -320,18 +290,8 @@ class Connection:
                 self._open()
         self._framer.limit = pdu_limit(self._listener, session.account)
         if verdict.account is None:
-            _log.warning(
-                "bind.refused",
-                link=self._link,
-                peer=self._peer,
-                kind=request.kind,
-                system_id=asked.system_id,
-                version=request.version,
-                outbind=by_outbind,
-                refusal=verdict.refusal,
-                detail=verdict.detail,
-            )
-            self._gate.refused([refusing.bind_told(request, verdict, self._clock())])
+            log_refused_bind(request, verdict)
+            self._gate.refused([refusing.bind_told(request, verdict, self._facts.clock())])
         self._moved()
 
     async def _flush(self, link: trio.CancelScope) -> None:
@@ -351,7 +311,7 @@ class Connection:
                     session.stop("write-timeout")
                     break
                 session.sent()
-                self._octets_out += len(data)
+                self._facts.octets_out += len(data)
                 if self.tap is not None:
                     self.tap.said(self.status(), data)
                 crashpoint.reached("carrier.answered")
@@ -376,10 +336,10 @@ class Connection:
 
     def _receive(self, data: bytes | bytearray, nursery: trio.Nursery) -> None:
         """Take one chunk in, and start what must wait."""
-        session = self._session
+        session, facts = self._session, self._facts
         now = trio.current_time()
-        self._alive_at = received_at = self._clock()
-        self._octets_in += len(data)
+        facts.alive_at = received_at = facts.clock()
+        facts.octets_in += len(data)
         self._follow(now)
         frames = self._framer.feed(data)
         if frames:
@@ -397,10 +357,10 @@ class Connection:
                 assert account is not None  # nothing arrives on a link that is not bound
                 places.append(event.place)
                 arrivals.append(
-                    arrival_of(event.pdu, frame, account, self._link, event.place, received_at)
+                    arrival_of(event.pdu, frame, account, facts.link, event.place, received_at)
                 )
             elif pdu.command_id | RESPONSE_BIT == _ENQUIRE_LINK_RESP:
-                self._enquired_at = received_at
+                facts.enquired_at = received_at
             elif event is not None:
                 self._meet(event, nursery)
         if arrivals:
@@ -414,7 +374,7 @@ class Connection:
         self._moved(frames)
 
     def _hear(self, frames: list[bytes]) -> None:
-        self._pdus += len(frames)
+        self._facts.pdus += len(frames)
         self._heard.set()
         if self.tap is not None:
             self.tap.heard(self.status(), frames)
@@ -426,22 +386,16 @@ class Connection:
         elif type(event) is BindAnswered:
             if event.refusal:
                 status = self.status()
-                _log.warning(
-                    "bind.refused_by_peer",
-                    link=self._link,
-                    peer=self._peer,
-                    account=status.account,
-                    kind=status.kind,
-                    version=status.version,
-                    refusal=event.refusal,
+                log_refused_by_peer(status, event.refusal)
+                self._gate.refused(
+                    [refusing.our_bind_told(event.refusal, status, self._facts.clock())]
                 )
-                self._gate.refused([refusing.our_bind_told(event.refusal, status, self._clock())])
             else:
                 self._open()
 
     def _open(self) -> None:
         """Go to work: the link is bound, whoever asked for it."""
-        self._bound_at = self._clock()
+        self._facts.bound_at = self._facts.clock()
         self._gate.opened(self)
 
     def _mind_pieces(self, *, whole: bool, now: float) -> None:
@@ -455,18 +409,7 @@ class Connection:
             self._set_alarm()
 
     def _lose(self, lost: WireError, now: float) -> None:
-        account = self._session.account
-        prefix = self._framer.pending_prefix()
-        _log.warning(
-            "framing.lost",
-            link=self._link,
-            peer=self._peer,
-            account=account.name if account else "",
-            detail=lost.detail,
-            looks_like="" if account else recognised(prefix),
-            octets_in=self._octets_in,
-            prefix=prefix.hex(),
-        )
+        log_framing_lost(self.status(), lost.detail, self._framer.pending_prefix())
         self._session.framing_lost(lost, now)
 
     def _follow(self, now: float) -> None:
@@ -490,7 +433,7 @@ class Connection:
 
     def _tell_refused(self, frames: Sequence[bytes]) -> None:
         refusals, more = self._session.refusals.fetch()
-        told = refusing.told(refusals, frames, self.status(), self._clock())
+        told = refusing.told(refusals, frames, self.status(), self._facts.clock())
         if told or more:
             self._gate.refused(told, more)
 
@@ -507,37 +450,15 @@ class Connection:
         status = self.status()
         if self.tap is not None:
             self.tap.ended(status)
-        if self._bound_at is not None:
+        if self._facts.bound_at is not None:
             if not session.parted:
                 self._inbox.lost(
                     LinkLoss(
-                        link=self._link,
+                        link=self._facts.link,
                         account=status.account,
-                        alive_at=self._alive_at,
+                        alive_at=self._facts.alive_at,
                         unanswered=session.unanswered(),
                     )
                 )
             self._gate.closed(status)
-        # A connection that came and went without an octet is a health check: no news.
-        (_log.info if self._octets_in else _log.debug)(
-            "session.closed",
-            link=self._link,
-            peer=self._peer,
-            account=status.account,
-            carrier=status.carrier,
-            kind=status.kind,
-            version=status.version,
-            direction=status.direction,
-            reason=status.reason,
-            parted=session.parted,
-            bound=self._bound_at is not None,
-            seconds=(self._clock() - self._opened_at) / 1000,
-            arrivals=status.arrivals,
-            answered=status.answered,
-            unanswered=len(session.unanswered()),
-            throttled=status.throttled,
-            errors=status.errors,
-            unsolicited=session.unsolicited,
-            octets_in=self._octets_in,
-            octets_out=self._octets_out,
-        )
+        log_end(status, session)
