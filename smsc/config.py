@@ -32,6 +32,8 @@ def host_and_port(host: str) -> tuple[str, int]:
         name, colon, port = host.partition(":")
     if not name or any(character.isspace() or character in "/[]@" for character in name):
         raise ValueError("has no host name or address")
+    if not all(1 <= len(label) <= 63 for label in name.removesuffix(".").split(".")):
+        raise ValueError("has a host name with an empty part, or one of more than 63 letters")
     if colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
         raise ValueError("has a port that is not 1 to 65535")
     return name, int(port) if colon else DEFAULT_PORT

@@ -8,6 +8,7 @@ from smsc.config import Account, Dial, host_and_port
     [
         ("smsc.example.com", "smsc.example.com", 2775),
         ("smsc.example.com:1", "smsc.example.com", 1),
+        ("smsc.example.com.:1", "smsc.example.com.", 1),
         ("192.0.2.1:65535", "192.0.2.1", 65_535),
         ("[2001:db8::1]", "2001:db8::1", 2775),
         ("[2001:db8::1]:2776", "2001:db8::1", 2776),
@@ -22,6 +23,7 @@ def test_hosts_come_with_a_port_or_without(host: str, name: str, port: int) -> N
     [
         "", ":", ":2775", "a:", "a:0", "a:65536", "a:-1", "a:x", "a:²", "a b", "smpp://a", "u@a",
         "2001:db8::1", "[2001:db8::1", "[2001:db8::1]x", "[]", "[]:1", "[2001:db8::1]:",
+        "a..b", ".a", "a..", ".", "x" * 64,
     ],
 )  # fmt: skip
 def test_what_is_no_host_is_refused(host: str) -> None:

@@ -114,10 +114,9 @@ async def test_a_host_that_is_none_is_told_in_words() -> None:
         await reach("smsc.example.com:0", PLAIN)
 
 
-@pytest.mark.parametrize("name", ["smsc..example.com", ".example.com", "x" * 64 + ".example"])
-async def test_a_name_that_cannot_even_be_asked_for_is_told_in_words(name: str) -> None:
+async def test_a_name_that_cannot_even_be_asked_for_is_told_in_words() -> None:
     with pytest.raises(Unreachable, match="it is no host name"):
-        await reach(name, PLAIN)
+        await reach("\ud800.example.com", PLAIN)
 
 
 def test_files_that_cannot_be_used_are_named(certificates: Certificates, tmp_path: Path) -> None:
