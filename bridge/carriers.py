@@ -27,9 +27,12 @@ from bridge.intake.recorder import Recorder
 from bridge.intake.refusals import Refusals
 from bridge.intake.silence import Silence
 from bridge.process import Process, explained
+from smsc.config import Account
 from smsc.inbox import LiveLink, Refused
 from smsc.link.connection import Connection
 from smsc.link.dialer import Dialer
+from smsc.link.reaching import Unreachable
+from smsc.link.reaching import context_of as files_of
 from smsc.link.server import Server, open_listeners
 from smsc.link.tls import TlsError, context_of
 from smsc.status import LinkStatus
@@ -43,8 +46,11 @@ RESERVED = 0.05
 _log: FilteringBoundLogger = structlog.get_logger()
 
 
-def check_files(config: Config, source: str = "configuration") -> None:
-    """Read the files that options name, as a start does. Raises ConfigError with all problems."""
+def check_files(
+    config: Config, source: str = "configuration", accounts: Sequence[Account] = ()
+) -> None:
+    """Read the files that listeners' options name, as a start does; and those of accounts that
+    we dial, as each connection does. Raises ConfigError with all problems."""
     problems: list[Problem] = []
     for index, listener in enumerate(config.listeners):
         if listener.tls is not None:
@@ -55,6 +61,12 @@ def check_files(config: Config, source: str = "configuration") -> None:
                     Problem(f"listeners[{index}].tls.{fault.option}", fault.detail)
                     for fault in error.faults
                 ]
+    for index, account in enumerate(accounts):
+        if account.dial is not None and account.dial.tls:
+            try:
+                files_of(account.dial)
+            except Unreachable as error:
+                problems.append(Problem(f"accounts[{index}].dial", str(error)))
     if problems:
         raise ConfigError(source, tuple(problems))
 

@@ -94,8 +94,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "bridge.live", "bridge.telemetry",
     ),
     "bridge.carriers": (
-        *MODEL, *PURE, "bridge.doorbell", "bridge.intake", "bridge.process", "smsc.inbox",
-        "smsc.link.connection", "smsc.link.dialer", "smsc.link.server", "smsc.link.tls",
+        *MODEL, *PURE, "bridge.doorbell", "bridge.intake", "bridge.process", "smsc.config",
+        "smsc.inbox",
+        "smsc.link.connection", "smsc.link.dialer", "smsc.link.reaching", "smsc.link.server",
+        "smsc.link.tls",
     ),
     "bridge.app": ("bridge", *CARRIER_VALUES),
     "bridge.supervise": ("bridge", *CARRIER_VALUES),

@@ -1,10 +1,11 @@
 """``smsbridge check``: what a configuration would do, without doing it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from bridge.cli.options import config_option, load_config, require_config, show_json
+from smsc.config import BindKind
 
 if TYPE_CHECKING:
     from bridge.config import Config, LiveFile
@@ -23,10 +24,12 @@ def check(*, config: str | None, full: bool, as_json: bool) -> None:
         return
     path = require_config(config)
     local, live = load_config(path)
-    if any(listener.tls for listener in local.listeners):
+    if any(each.tls for each in local.listeners) or any(
+        each.dial is not None and each.dial.tls for each in live.accounts
+    ):
         from bridge.carriers import check_files
 
-        check_files(local, str(path))
+        check_files(local, str(path), live.accounts)
     if as_json:
         show_json(_plan(str(path), local, live))
         return
@@ -77,6 +80,8 @@ def _shown(url: str) -> str:
 def _guarded(account: Any) -> str:
     """Say whose binds are looked at at all."""
     words = []
+    if len(account.binds) < len(get_args(BindKind)):
+        words.append(f"as {' or '.join(account.binds)}")
     if account.allow_from:
         words.append(f"from {', '.join(account.allow_from)}")
     if account.certificates:

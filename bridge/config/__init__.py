@@ -25,6 +25,7 @@ from bridge.config.check import (
     check_ports,
     check_ranges,
     check_secrets,
+    check_ways_in,
 )
 from bridge.config.read import Problems, ReadFile, Secrets, at, read_table, tables_of
 from bridge.delivery.egress import Network
@@ -180,6 +181,8 @@ def load(
 
     declared = _declared(document, Secrets(env, read_file, problems), problems)
     check_live(declared, problems, allow_http=config.delivery.allow_http, networks=networks)
+    if not any(problem.path.startswith("listeners") for problem in problems.found):
+        check_ways_in(declared, config.listeners, problems)
     if problems.found:
         raise ConfigError(source, tuple(problems.found))
     return config, LiveFile(

@@ -213,6 +213,20 @@ def check_live(
     _check_references(declared, problems)
 
 
+def check_ways_in(declared: Declared, listeners: Sequence[Listener], problems: Problems) -> None:
+    """Check that what accounts want of a connection some listener has."""
+    secured = any(listener.tls is not None for listener in listeners)
+    asked = any(listener.tls is not None and listener.tls.client_ca for listener in listeners)
+    for path, account in declared.accounts.items():
+        if account.certificates and not asked:
+            detail = "can't be shown by anybody: no listener asks for them with tls.client_ca"
+            problems.add(at(path, "certificates"), detail)
+        if account.require_tls and not secured:
+            problems.add(
+                at(path, "require_tls"), "can't be met by anybody: no listener has a tls table"
+            )
+
+
 def check_password(
     plain: Secret, hashed: Secret, path: str, problems: Problems, *, needed: bool = True
 ) -> None:

@@ -229,9 +229,40 @@ def test_they_show_what_sets_carriers_apart() -> None:
     }  # fmt: skip
 
 
-def test_what_we_bind_back_is_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_r25_files_of_carriers_we_dial_are_read_as_a_connection_would(
+    file: Path, capsys: pytest.CaptureFixture[str], certificates: Certificates
+) -> None:
     file.write_text(
-        GOOD + '[[accounts]]\nname = "back"\nsystem_id = "back"\npassword = "x"\noutbind = true\n'
+        GOOD + '[[accounts]]\nname = "north"\nsystem_id = "north"\n[accounts.dial]\n'
+        f'hosts = ["smpp.example.com"]\npassword = "x"\ntls = true\ntls_ca = "{certificates.ca}"\n'
+    )
+    assert cli.run(["check", "--config", str(file)]) == 0
+    capsys.readouterr()
+
+    file.write_text(file.read_text().replace(certificates.ca, "/gone.pem"))
+    assert cli.run(["check", "--config", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert "accounts[2].dial: can't use tls_ca /gone.pem: No such file or directory" in said
+
+
+def test_who_may_bind_as_what_is_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(
+        GOOD + '[[accounts]]\nname = "both"\nsystem_id = "both"\npassword = "x"\n'
+        'binds = ["receiver", "transceiver"]\nallow_from = ["192.0.2.1/32"]\n'
+    )
+    assert cli.run(["check", "--config", str(file)]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "    only as receiver or transceiver, from 192.0.2.1/32" in lines
+
+
+def test_what_we_bind_back_is_said(
+    file: Path, capsys: pytest.CaptureFixture[str], certificates: Certificates
+) -> None:
+    file.write_text(
+        GOOD + f'[[listeners]]\n[listeners.tls]\ncertificate = "{certificates.server}.pem"\n'
+        f'key = "{certificates.server}.key"\n'
+        '[[accounts]]\nname = "back"\nsystem_id = "back"\npassword = "x"\noutbind = true\n'
         'require_tls = true\n[accounts.dial]\npassword = "y"\nbinds = ["receiver"]\n'
     )
     assert cli.run(["check", "--config", str(file)]) == 0

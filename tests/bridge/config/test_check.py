@@ -15,6 +15,7 @@ from bridge.config.check import (
     check_ports,
     check_ranges,
     check_secrets,
+    check_ways_in,
 )
 from bridge.config.read import Problems, Secret
 from bridge.model import Endpoint, Number, Route, Tenant
@@ -26,6 +27,9 @@ SECRET = "whsec_" + "QUJD" * 8
 ENDPOINT = Endpoint(name="helpdesk", url="https://example.com/", secrets=(SECRET,))
 
 
+NOT_ASKED = (
+    "a.certificates: can't be shown by anybody: no listener asks for them with tls.client_ca"
+)
 NO_NETWORK = "'lb' does not appear to be an IPv4 or IPv6 network"
 
 
@@ -203,6 +207,36 @@ def test_networks() -> None:
 
     assert found == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
     assert [problem.path for problem in problems.found] == ["d[2]", "d[3]"]
+
+
+@pytest.mark.parametrize(
+    ("listener", "expected"),
+    [
+        (
+            Listener(),
+            [
+                NOT_ASKED,
+                "a.require_tls: can't be met by anybody: no listener has a tls table",
+            ],
+        ),
+        (
+            Listener(tls=ListenerTls(certificate="tls.pem")),
+            [
+                NOT_ASKED,
+            ],
+        ),
+        (Listener(tls=ListenerTls(certificate="tls.pem", client_ca="ca.pem")), []),
+    ],
+)
+def test_r25_what_accounts_want_some_listener_must_have(
+    listener: Listener, expected: list[str]
+) -> None:
+    account = replace(ACCOUNT, certificates=("ab" * 32,), require_tls=True)
+    problems = Problems()
+
+    check_ways_in(Declared(accounts={"a": account}), (Listener(), listener), problems)
+
+    assert [str(problem) for problem in problems.found] == expected
 
 
 def test_listeners() -> None:
