@@ -123,7 +123,8 @@ class BindVerdict(Struct, frozen=True, kw_only=True):
 
 
 class Refused(Struct, frozen=True, kw_only=True):
-    """A request of a peer's that was answered with an error, or a bind that came to nothing."""
+    """A request of a peer's that was answered with an error, or a connection or bind that came
+    to nothing."""
 
     at: Millis
     link: str
@@ -133,7 +134,8 @@ class Refused(Struct, frozen=True, kw_only=True):
     """What a bind asked for."""
     peer: str
     command: str
-    """As the specification spells it; eight hex digits where it doesn't."""
+    """As the specification spells it; eight hex digits where it doesn't. ``connect`` for a
+    connection that was turned away before any."""
     status: int
     """The command_status of the answer; 0 where there is none."""
     reason: str

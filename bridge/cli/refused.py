@@ -43,10 +43,12 @@ def refused(
     as_json: bool,
     **_where: str | None,
 ) -> None:
-    """List what carriers were refused, newest first: binds and PDUs, each with the reason.
+    """List what carriers were refused, newest first: connections, binds and PDUs, and why.
 
     The newest 1,000 of each account are kept, and of those whom no account knows; of a flood a
-    part. A status of 0 means that there was no answer, or that it was the carrier's.
+    part. Binds of ours are among them, with what the carrier, or the network, had against them;
+    connections that were turned away before SMPP, because of TLS, a balancer's header or a limit,
+    are strangers'. Without a status there was no answer, or it was the carrier's.
     """
     store = open_store(ctx)
     empty = unknown_account(store, account) or _nothing_refused(account)

@@ -124,6 +124,21 @@ def bind_told(request: BindRequest, verdict: BindVerdict, at: Millis) -> Refused
     )
 
 
+def turned_away_told(link: str, peer: str, local: str, detail: str, at: Millis) -> Refused:
+    """Return a connection that never came to speak SMPP, as the gate hears of it.
+
+    Whose it was nobody knows: a stranger's. It has no answer that a carrier could show us.
+    """
+    return Refused(
+        at=at,
+        link=link,
+        peer=peer,
+        command="connect",
+        status=0,
+        reason=f"turned away at {local}: {detail}",
+    )
+
+
 def our_bind_told(reason: str, link: LinkStatus, at: Millis) -> Refused:
     """Return a bind of ours that the carrier refused, as the gate hears of it."""
     return Refused(

@@ -21,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from smsc.config import Listener
 from smsc.inbox import BindGate, BindRequest, BindVerdict, Inbox, LiveLink
+from smsc.link import refusing
 from smsc.link.connection import Connection
 from smsc.link.door import Door, Sparing
 from smsc.link.preamble import TurnedAway, announced, secured
@@ -239,18 +240,23 @@ class Server:
             if not self._accepting.cancel_called:
                 raise TurnedAway(f"it took more than {patience:g} s to introduce itself")
         except TurnedAway as why:
-            self._say_turned_away(peer, str(why))
+            self._say_turned_away(link, peer, _local_of(stream), str(why))
         finally:
             self._arriving.discard(scope)
         return None
 
-    def _say_turned_away(self, peer: str, detail: str) -> None:
+    def _say_turned_away(self, link: str, peer: str, local: str, detail: str) -> None:
         if not detail:  # a health check: no news
             _log.debug("connection.left", peer=peer)
             return
         kept_back = self._sparing.may(trio.current_time())
-        if kept_back is not None:
-            _log.warning("connection.turned_away", peer=peer, detail=detail, kept_back=kept_back)
+        if kept_back is None:
+            return
+        _log.warning(
+            "connection.turned_away", peer=peer, local=local, detail=detail, kept_back=kept_back
+        )
+        told = refusing.turned_away_told(link, peer, local, detail, self._clock())
+        self._gate.refused([told], kept_back)
 
 
 class _Guest(Struct, frozen=True):

@@ -384,6 +384,8 @@ async def test_r24_an_address_that_connects_too_often_is_closed_unheard() -> Non
                 assert await peer.told() is None
                 await peer.stream.aclose()
 
+            assert len(port.gate.refusals) == 10  # as anybody can cause them, spared like the log
+
     assert warnings_of(log) == [f"{HOST} opens more than 0.2 connections a second"] * 10
 
 
@@ -413,6 +415,11 @@ async def test_r25_a_balancer_must_and_nobody_else_may_send_a_header() -> None:
             await peer.send(bind())
             assert await peer.told() is None
             await peer.stream.aclose()
+            (refused,) = port.gate.refusals
+            assert (refused.command, refused.status, refused.account) == ("connect", 0, "")
+            assert refused.reason.startswith(
+                f"turned away at {HOST}:{port.port}: it does not begin"
+            )
         async with serving(replace(PROXIED, proxies=("192.0.2.0/24",))) as port:
             peer = await port.dial()
             await peer.send(LINE, bind())
