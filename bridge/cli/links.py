@@ -51,6 +51,8 @@ IMPORTANCE = (
     "throttled", "kind", "link", "direction", "version", "tls",
 )  # fmt: skip
 """Which columns ``--watch`` shows first where there is no room for all."""
+MOST_NAMED = 10
+"""Accounts named in one sentence."""
 LEAST = 2
 GAP = 2
 """Spaces between columns."""
@@ -92,8 +94,8 @@ def links(
             _watch(look, as_json=as_json)
         except KeyboardInterrupt:
             return
-    look.warn()
     rows = look.twice()
+    look.warn()
     show_list(
         [shown(row, as_json=as_json) for row in rows[:limit]],
         (*COLUMNS, *(("reason",) if everything else ())),
@@ -192,6 +194,7 @@ class Look:
         if not alive:
             said.append("No carrier process is running: links are as it last saw them.")
         else:
+            said += self._missing()
             said += [
                 f"A carrier process (pid {each.pid} on {each.node.partition('/')[0]}) was last"
                 f" heard of {length(at - each.seen_at)} ago: its links are as they were then."
@@ -199,6 +202,24 @@ class Look:
                 if each not in alive
             ]
         return said
+
+    def _missing(self) -> list[str]:
+        """Say which accounts we dial in vain: those without any link that is bound.
+
+        To be asked after a look, which finds them.
+        """
+        bound = {each.account for each in self._before.values() if each.state == "bound"}
+        names = sorted(
+            name
+            for name, account in self._accounts.items()
+            if account.enabled and account.dial is not None and account.dial.hosts
+            and name not in bound and self._account in (None, name)
+        )  # fmt: skip
+        if not names:
+            return []
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        whom = ", ".join(names[:MOST_NAMED]) + more
+        return [f"We dial {whom} and have no link: `smsbridge links refused` says why."]
 
     def empty(self) -> str:
         """Say why there is nothing to show, and what to do about it."""
@@ -286,6 +307,7 @@ def shown(row: Row, *, as_json: bool) -> dict[str, Any]:
         facts["window_limit"] = row.window or None
         facts["stale"] = bool(row.silence)
         return facts
+    facts["account"] = status.account or None
     facts["tls"] = status.tls or None
     facts["window"] = f"{status.window}/{row.window}" if row.window else str(status.window)
     facts["age"] = length(row.at - since)

@@ -83,6 +83,15 @@ def test_a_link_that_is_not_told_of_any_more_is_closed(store: Store) -> None:
     assert states == {"lnk_1": "closed", "lnk_2": "bound"}
 
 
+def test_links_that_ended_without_a_bind_say_so(store: Store) -> None:
+    store.beat(process("1"), [structs.replace(link("1"), state="open")], START)
+    store.beat(process("1"), [], START)
+
+    (status,) = store.links()
+
+    assert (status.state, status.reason) == ("closed", "ended without a bind")
+
+
 def test_closed_links_are_kept_for_a_day(store: Store) -> None:
     store.beat(process("1"), [link("1"), closed(link("2"))], START)
     store.beat(process("1"), [link("1"), closed(link("2"))], START + DAY // 2)

@@ -41,14 +41,18 @@ _LINK = Insert("link", "id, process, closed_at, status", verb="INSERT OR REPLACE
 def beat(tx: Tx, process: ProcessStatus, links: Sequence[LinkStatus], now: Millis) -> None:
     """Store a process's figures and its links.
 
-    A link of the process that is open in the store and not named any more counts as closed.
+    A link of the process that is open in the store and not named any more counts as closed. Of
+    those that were never bound nobody tells how they ended.
     """
     status = structs.replace(process, seen_at=now)
     tx.db.execute("INSERT OR REPLACE INTO process VALUES (?, ?)", (process.id, _encode(status)))
     named = {link.link for link in links}
     open_links = _open_links(tx, process.id)
     forgotten = [link for link in open_links if link.link not in named]
-    _put(tx, process.id, [*links, *_closed(forgotten, "ended unseen")], now)
+    never = [link for link in forgotten if link.bound_at is None]
+    unseen = [link for link in forgotten if link.bound_at is not None]
+    ended = [*_closed(never, "ended without a bind"), *_closed(unseen, "ended unseen")]
+    _put(tx, process.id, [*links, *ended], now)
 
 
 def announce(tx: Tx, process: str, links: Sequence[LinkStatus], now: Millis) -> None:

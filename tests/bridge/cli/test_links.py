@@ -17,7 +17,7 @@ from bridge.cli.links import Look, length, table
 from bridge.cli.options import now
 from bridge.store.contract import LiveObject, ProcessStatus
 from bridge.store.sqlite.engine import SqliteStore
-from smsc.config import Account
+from smsc.config import Account, Dial
 from smsc.status import LinkStatus
 
 ACCOUNT = Account(name="one", system_id="one", window=50)
@@ -85,6 +85,23 @@ def test_without_links_it_says_what_to_do(store: SqliteStore, run: Any) -> None:
     assert "Carriers bind to the listeners" in run("--all").err
     assert "`smsbridge links refused --account one`" in run("--account", "one").err
     assert "There is no account two" in run("--account", "two").err
+
+
+def test_accounts_that_we_dial_in_vain_are_named(store: SqliteStore, run: Any) -> None:
+    dial = Dial(hosts=("smpp.example.com",))
+    accounts = [replace(ACCOUNT, name=name, system_id=name, dial=dial) for name in ("up", "down")]
+    accounts += [replace(accounts[0], name="off", system_id="off", enabled=False), ACCOUNT]
+    store.apply(
+        "test",
+        [LiveObject("account", each.name, msgspec.json.encode(each)) for each in accounts],
+        now(),
+    )
+    store.beat(PROCESS, [link(at=0, account="up"), link("2", account="down", state="open")], now())
+
+    in_vain = "We dial down and have no link: `smsbridge links refused` says why."
+    assert in_vain in run().err
+    assert in_vain in run("--account", "down").err
+    assert "We dial" not in run("--account", "up").err
 
 
 def test_links_as_programs_see_them(store: SqliteStore, run: Any) -> None:
