@@ -104,8 +104,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bridge.customer": (),
     "bridge.demo": ("bridge", "smsc.simulator", *CARRIER_VALUES),
     "bridge.cli": (
-        "bridge", "smsc", "smsc.capture", "smsc.config", "smsc.inspect", "smsc.simulator",
-        *CARRIER_VALUES,
+        "bridge", "smsc", "smsc.capture", "smsc.config", "smsc.content.masking", "smsc.inspect",
+        "smsc.simulator", *CARRIER_VALUES,
     ),
 }  # fmt: skip
 

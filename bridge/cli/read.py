@@ -54,9 +54,7 @@ def message_row(row: "MessageRow", *, as_json: bool, unmask: bool) -> dict[str, 
     """Return a message as it is shown."""
     from bridge.telemetry import mask_number, mask_text
 
-    event = msgspec.json.decode(row.event)
-    data = event.get("data", {}) if isinstance(event, dict) else {}
-    text = str(data.get("content") or "")
+    text = str(_data(row).get("content") or "")
     return {
         "id": row.id,
         "kind": row.kind,
@@ -74,6 +72,41 @@ def message_row(row: "MessageRow", *, as_json: bool, unmask: bool) -> dict[str, 
         "status": row.status,
         "text": text if unmask else mask_text(text),
     }
+
+
+def _data(row: "MessageRow") -> dict[str, Any]:
+    event = msgspec.json.decode(row.event)
+    return event.get("data", {}) if isinstance(event, dict) else {}
+
+
+RECEIPT = ("state", "error", "carrierMessageIdText", "carrierMessageIdTlv", "carrierMessageId")
+"""What of a receipt's event is shown beside the message; none of it is a person's."""
+
+
+def reading(row: "MessageRow", *, unmask: bool) -> dict[str, Any]:
+    """Return how a message was read, and what came with it, as its event says."""
+    from smsc.content import masking
+
+    data = _data(row)
+    metadata = {
+        name: value if unmask else masking.metadata(_snake(name), value)
+        for name, value in data.get("metadata", {}).items()
+    }
+    receipt = {name: data[name] for name in RECEIPT if data.get(name) is not None}
+    return {
+        "flags": data.get("flags", []),
+        "metadata": metadata,
+        **({"receipt": receipt} if row.kind == "receipt" else {}),
+    }
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{each.lower()}" if each.isupper() else each for each in name)
+
+
+def _listed(facts: dict[str, Any] | list[str]) -> str:
+    words = facts if isinstance(facts, list) else [f"{name} {facts[name]}" for name in facts]
+    return ", ".join(words) or "-"
 
 
 @click.group(invoke_without_command=True)
@@ -130,7 +163,11 @@ def messages(
 def show_message(
     ctx: click.Context, /, *, message_id: str, unmask: bool, as_json: bool, **_where: str | None
 ) -> None:
-    """Show a message with its deliveries and every attempt."""
+    """Show a message with its deliveries and every attempt.
+
+    Flags are remarks on its reading, metadata what the carrier said beside the text. With
+    `--json --unmask` `event` is all that customers get.
+    """
     store = open_store(ctx)
     found = store.messages(id=message_id, limit=1)
     if not found:
@@ -139,9 +176,12 @@ def show_message(
     deliveries = [
         _delivery(each, as_json=as_json, unmask=unmask) for each in store.deliveries(message_id)
     ]
+    read = reading(found[0], unmask=unmask)
     if as_json:
-        show_json({**row, "deliveries": deliveries})
+        event = {"event": msgspec.json.decode(found[0].event)} if unmask else {}
+        show_json({**row, **read, "deliveries": deliveries, **event})
         return
+    row |= {name: _listed(facts) for name, facts in read.items()}
     width = max(map(len, row))
     for name, value in row.items():
         click.echo(f"{name.replace('_', ' '):<{width}}  {cell(value)}")

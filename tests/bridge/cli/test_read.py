@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -30,19 +30,26 @@ class Filled:
         self.store.apply("test", [live], now())
         self.place = 0
 
-    def message(self, text: str, *endpoints: str) -> str:
+    def message(
+        self,
+        text: str,
+        *endpoints: str,
+        kind: Literal["message", "receipt"] = "message",
+        **said: Any,
+    ) -> str:
         self.place += 1
         place = self.place
         key = ArrivalKey("one", "lnk_1", place, place.to_bytes(32, "big"), now())
-        body = msgspec.json.encode({"type": "message.received", "data": {"content": text}})
+        data = {"content": text, **said}
+        body = msgspec.json.encode({"type": f"{kind}.received", "data": data})
         event = EventRecord(
-            f"evt_{place:04}", "message.received", "default", body, now(),
+            f"evt_{place:04}", f"{kind}.received", "default", body, now(),
             tuple(DeliveryRecord(name, name) for name in endpoints),
         )  # fmt: skip
         record = MessageRecord(
             id=f"msg_{place:04}", key=key, carrier="acme", tenant="default",
             number=NUMBER if endpoints else None, source=SENDER, destination=NUMBER,
-            encoding="gsm7", raw=b"{}", events=(event,),
+            encoding="gsm7", raw=b"{}", events=(event,), kind=kind,
         )  # fmt: skip
         self.store.record([record])
         return record.id
@@ -140,6 +147,34 @@ def test_one_message_with_its_attempts(filled: Filled, run: Any) -> None:
     assert row["deliveries"][0]["attempts"][0]["status"] == 500
     (row,) = run("messages", "show", name, "--json", "--unmask")
     assert row["text"] == "hello"
+
+
+def test_how_a_message_was_read_is_shown(filled: Filled, run: Any) -> None:
+    metadata = {"lockingShift": "turkish", "messageClass": 0, "replyAddress": "+447700900456"}
+    name = filled.message(
+        "x", "customer", flags=["undecodable-octets", "bad-udh"], metadata=metadata
+    )
+
+    said = run("messages", "show", name).out
+    assert "flags         undecodable-octets, bad-udh\n" in said
+    assert "lockingShift turkish, messageClass 0, replyAddress [13 characters]\n" in said
+    assert "receipt" not in said
+    (row,) = run("messages", "show", name, "--json")
+    assert row["flags"] == ["undecodable-octets", "bad-udh"]
+    assert "event" not in row
+    (row,) = run("messages", "show", name, "--json", "--unmask")
+    assert row["metadata"] == metadata
+    assert row["event"]["data"]["content"] == "x"
+
+
+def test_what_a_receipt_says_is_shown(filled: Filled, run: Any) -> None:
+    name = filled.message(
+        "id:0a3f", "customer", kind="receipt", state="DELIVRD", error=None,
+        carrierMessageIdText="0a3f", carrierMessageIdTlv=None, carrierMessageId="2623",
+    )  # fmt: skip
+
+    said = run("messages", "show", name).out
+    assert "state DELIVRD, carrierMessageIdText 0a3f, carrierMessageId 2623\n" in said
 
 
 def test_a_message_that_is_not_there(run: Any) -> None:
