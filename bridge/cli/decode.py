@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from bridge.cli.options import json_option
+from bridge.cli.options import json_option, open_store, store_options
 
 if TYPE_CHECKING:
+    from smsc.config import Account
     from smsc.inspect import Explanation
 
 MOST_OCTETS = 64 << 20
@@ -41,8 +42,26 @@ _INPUT = "input"
     is_flag=True,
     help="Of a capture: show numbers and texts in full. Passwords never are.",
 )
+@click.option(
+    "--account",
+    metavar="NAME",
+    help="Read texts by the options of this account, such as charsets and packed, as they are in"
+    " force in the store. Default: by the specification.",
+)
+@store_options
 @json_option
-def decode(*, pdus: tuple[str, ...], ports: tuple[int, ...], unmask: bool, as_json: bool) -> int:
+@click.pass_context
+def decode(
+    ctx: click.Context,
+    /,
+    *,
+    pdus: tuple[str, ...],
+    ports: tuple[int, ...],
+    unmask: bool,
+    account: str | None,
+    as_json: bool,
+    **_where: str | None,
+) -> int:
     """Explain PDUs, every field in words; exit 1 if any is in error.
 
     Each is given as hex, in a file, or on standard input (`-`, or nothing): one a line, or in the
@@ -56,8 +75,9 @@ def decode(*, pdus: tuple[str, ...], ports: tuple[int, ...], unmask: bool, as_js
         sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the terminal's
     status = 0
     first = True
-    captures = _Captures(ports, unmask=unmask)
-    for explanation in _explained(pdus, captures):
+    options = _options_of(ctx, account) if account is not None else None
+    captures = _Captures(ports, options, unmask=unmask)
+    for explanation in _explained(pdus, captures, options):
         if explanation.error is not None:
             status = 1
         if as_json:
@@ -73,11 +93,20 @@ def decode(*, pdus: tuple[str, ...], ports: tuple[int, ...], unmask: bool, as_js
     return 1 if captures.failed else status
 
 
+def _options_of(ctx: click.Context, name: str) -> "Account":
+    live = open_store(ctx).live()
+    accounts = {each.name: each for each in live.accounts} if live is not None else {}
+    if name not in accounts:
+        raise click.UsageError(f"there is no account {name}; `smsbridge check` lists them")
+    return accounts[name]
+
+
 class _Captures:
     """Explains captures; says on standard error what each of them held."""
 
-    def __init__(self, ports: tuple[int, ...], *, unmask: bool) -> None:
+    def __init__(self, ports: tuple[int, ...], options: "Account | None", *, unmask: bool) -> None:
         self._ports = ports
+        self._options = options
         self._unmask = unmask
         self.read = False
         self.failed = False
@@ -93,30 +122,32 @@ class _Captures:
         while data := file.read1(CHUNK):
             for cut in dialogues.feed(data):
                 found = True
-                explanation = explain_cut(cut)
+                explanation = explain_cut(cut, self._options)
                 yield explanation if self._unmask else mask(explanation)
         for cut in dialogues.end():
             found = True
-            explanation = explain_cut(cut)
+            explanation = explain_cut(cut, self._options)
             yield explanation if self._unmask else mask(explanation)
         self.failed = self.failed or not found or bool(dialogues.fault)
         sys.stdout.flush()
         click.echo(dialogues.summary() + ".", err=True)
 
 
-def _explained(given: tuple[str, ...], captures: _Captures) -> Iterator["Explanation"]:
+def _explained(
+    given: tuple[str, ...], captures: _Captures, options: "Account | None"
+) -> Iterator["Explanation"]:
     if not given or given == ("-",):
         if sys.stdin.isatty():
             click.echo("Reading PDUs as hex, one a line; end with Ctrl-D.", err=True)
-        yield from _read(cast("BufferedReader", sys.stdin.buffer), captures)
+        yield from _read(cast("BufferedReader", sys.stdin.buffer), captures, options)
         return
     hexes: list[str] = []
     for word in given:
         if word == "-":
-            yield from _read(cast("BufferedReader", sys.stdin.buffer), captures)
+            yield from _read(cast("BufferedReader", sys.stdin.buffer), captures, options)
         elif _is_file(word):
             with Path(word).open("rb") as file:
-                yield from _read(file, captures)
+                yield from _read(file, captures, options)
         elif "\n" not in word and ("/" in word or Path(word).suffix):
             raise click.UsageError(f"{word}: {_why_no_file(word)}")
         else:
@@ -124,7 +155,7 @@ def _explained(given: tuple[str, ...], captures: _Captures) -> Iterator["Explana
     # A dump pasted without quotes comes as many short words: together they are one PDU.
     if any(len(word) < _HEADER_DIGITS for word in hexes):
         hexes = [" ".join(hexes)]
-    yield from _lines([line for word in hexes for line in word.split("\n")])
+    yield from _lines([line for word in hexes for line in word.split("\n")], options)
 
 
 def _is_file(word: str) -> bool:
@@ -141,7 +172,9 @@ def _why_no_file(word: str) -> str:
         return "no such file"
 
 
-def _read(file: BufferedReader, captures: _Captures) -> Iterator["Explanation"]:
+def _read(
+    file: BufferedReader, captures: _Captures, options: "Account | None"
+) -> Iterator["Explanation"]:
     from smsc.capture.files import is_capture
     from smsc.inspect import explain
 
@@ -149,17 +182,16 @@ def _read(file: BufferedReader, captures: _Captures) -> Iterator["Explanation"]:
     if is_capture(head):
         yield from captures.explain(file)
     elif head.startswith(_UTF16):  # what PowerShell's ">" writes
-        yield from _lines(file.read(MOST_OCTETS).decode("utf-16", "replace").splitlines())
+        yield from _lines(file.read(MOST_OCTETS).decode("utf-16", "replace").splitlines(), options)
     elif b"\0" in head:  # no text: the octets themselves
-        yield from explain(iter(lambda: file.read1(CHUNK), b""))
+        yield from explain(iter(lambda: file.read1(CHUNK), b""), options)
     else:
         # Line by line, so that what is still being written (tail -f) is explained as it comes.
-        yield from _lines(
-            line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace") for line in file
-        )
+        lines = (line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace") for line in file)
+        yield from _lines(lines, options)
 
 
-def _lines(lines: Iterable[str]) -> Iterator["Explanation"]:
+def _lines(lines: Iterable[str], options: "Account | None") -> Iterator["Explanation"]:
     from msgspec.structs import replace
 
     from smsc.inspect import BadLine, explain, parse_input
@@ -170,7 +202,7 @@ def _lines(lines: Iterable[str]) -> Iterator["Explanation"]:
             assert nothing.error is not None
             yield replace(nothing, error=replace(nothing.error, field=_INPUT, detail=octets.reason))
         else:
-            yield from explain(octets, line=number)
+            yield from explain(octets, options, line=number)
 
 
 def _safe(text: str) -> str:

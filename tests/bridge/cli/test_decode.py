@@ -4,10 +4,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bridge import cli
+from bridge.store.contract import LiveObject
+from bridge.store.sqlite.engine import SqliteStore
 from smsc.capture import files, packets
+from smsc.config import Account
 from smsc.wire.pdu import Pdu, encode
 from smsc.wire.spec import BindTransceiver, CommandId, DeliverSm
 
@@ -36,6 +40,20 @@ def test_hex_as_argument(run: Any) -> None:
     status, lines = run(ENQUIRE)
     assert status == 0
     assert lines[0] == "enquire_link, 16 octets (line 1)"
+
+
+def test_texts_are_read_as_an_account_has_them(run: Any, tmp_path: Path) -> None:
+    packed = DeliverSm(short_message=bytes.fromhex("e8329bfd06"))
+    pdu = encode(Pdu(CommandId.deliver_sm, 0, 1, packed)).hex()
+    store = SqliteStore(tmp_path / "sms.db", clock=lambda: 1)
+    account = Account(name="one", system_id="one", packed=True)
+    store.apply("test", [LiveObject("account", "one", msgspec.json.encode(account))], 1)
+    store.close()
+    where = ("--store", str(tmp_path / "sms.db"))
+
+    assert "  text      'hello'" in run(pdu, "--account", "one", *where)[1]
+    assert "  text      'hello'" not in run(pdu)[1]
+    assert run(pdu, "--account", "two", *where) == (2, [])
 
 
 def test_several_arguments_are_several_lines(run: Any) -> None:
