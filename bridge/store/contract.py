@@ -271,7 +271,10 @@ class Store(Protocol):
     # -- processes, links, configuration -----------------------------------------------------
 
     def beat(self, process: ProcessStatus, links: Sequence[LinkStatus], now: Millis) -> None:
-        """Store a process's figures and its links; closed links are kept for a day."""
+        """Store a process's figures and its links; closed links are kept for a day.
+
+        What is not named any more is closed, or forgotten where it never bound.
+        """
         ...
 
     def announce(self, process: str, links: Sequence[LinkStatus], now: Millis) -> None:

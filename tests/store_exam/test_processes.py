@@ -31,6 +31,7 @@ def link(name: str, *, answered: int = 0, at: Millis = START) -> LinkStatus:
         peer="192.0.2.1:5000",
         state="bound",
         opened_at=START,
+        bound_at=START,
         alive_at=at,
         answered=answered,
     )
@@ -83,13 +84,11 @@ def test_a_link_that_is_not_told_of_any_more_is_closed(store: Store) -> None:
     assert states == {"lnk_1": "closed", "lnk_2": "bound"}
 
 
-def test_links_that_ended_without_a_bind_say_so(store: Store) -> None:
-    store.beat(process("1"), [structs.replace(link("1"), state="open")], START)
+def test_a_link_that_never_bound_is_forgotten(store: Store) -> None:
+    store.beat(process("1"), [structs.replace(link("1"), state="open", bound_at=None)], START)
     store.beat(process("1"), [], START)
 
-    (status,) = store.links()
-
-    assert (status.state, status.reason) == ("closed", "ended without a bind")
+    assert store.links() == []
 
 
 def test_closed_links_are_kept_for_a_day(store: Store) -> None:

@@ -41,18 +41,19 @@ _LINK = Insert("link", "id, process, closed_at, status", verb="INSERT OR REPLACE
 def beat(tx: Tx, process: ProcessStatus, links: Sequence[LinkStatus], now: Millis) -> None:
     """Store a process's figures and its links.
 
-    A link of the process that is open in the store and not named any more counts as closed. Of
-    those that were never bound nobody tells how they ended.
+    A link of the process that is open in the store and not named any more counts as closed; one
+    that never bound is forgotten: it brought nothing, there may be one a second of them, and why
+    it came to nothing is told as a refusal.
     """
     status = structs.replace(process, seen_at=now)
     tx.db.execute("INSERT OR REPLACE INTO process VALUES (?, ?)", (process.id, _encode(status)))
     named = {link.link for link in links}
     open_links = _open_links(tx, process.id)
     forgotten = [link for link in open_links if link.link not in named]
-    never = [link for link in forgotten if link.bound_at is None]
+    never = [link.link for link in forgotten if link.bound_at is None]
     unseen = [link for link in forgotten if link.bound_at is not None]
-    ended = [*_closed(never, "ended without a bind"), *_closed(unseen, "ended unseen")]
-    _put(tx, process.id, [*links, *ended], now)
+    tx.db.execute("DELETE FROM link WHERE id IN (SELECT value FROM json_each(?))", (json(never),))
+    _put(tx, process.id, [*links, *_closed(unseen, "ended unseen")], now)
 
 
 def announce(tx: Tx, process: str, links: Sequence[LinkStatus], now: Millis) -> None:
