@@ -80,6 +80,9 @@ def by_phase(phase: Phase, command: int, status: int) -> str:
     if status == Status.ESME_RINVCMDID:
         known = command in COMMAND_NAMES
         return "this command is not for us" if known else "an unknown command"
+    if phase is Phase.BOUND and status not in (Status.ESME_RINVBNDSTS, Status.ESME_RALYBND):
+        # Queries, replacements, broadcasts: the status is that of the operation, failed.
+        return "this gateway takes messages in; it has none to query, change or send on"
     return f"not allowed {_PHASES[phase]}"
 
 

@@ -213,3 +213,8 @@ def test_nothing_is_fetched_twice() -> None:
 @pytest.mark.parametrize("phase", Phase)
 def test_every_phase_has_words(phase: Phase) -> None:
     assert by_phase(phase, CommandId.deliver_sm, Status.ESME_RINVBNDSTS).startswith("not allowed ")
+
+
+def test_what_a_gateway_has_not_is_said() -> None:
+    why = by_phase(Phase.BOUND, CommandId.query_sm, Status.ESME_RQUERYFAIL)
+    assert why == "this gateway takes messages in; it has none to query, change or send on"
