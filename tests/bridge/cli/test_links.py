@@ -1,4 +1,4 @@
-"""The list of links, and that of refusals, on stores filled as processes fill them."""
+"""The list of links, on stores filled as processes fill them."""
 
 import itertools
 import json
